@@ -1,0 +1,126 @@
+"""Join the clips in timeline order as they finish, then mux and check: little is left to do after the last one.
+
+Picture: packets are remuxed by PyAV with timestamps of whole frames. Sound: raw samples, exactly each slot's, go into
+one FFmpeg that encodes them once for the whole output.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+import trio
+
+from clipcut.errors import RenderError
+from clipcut.ffmpeg.argv import PCM_BYTES, sound_argv
+from clipcut.ffmpeg.mux import Master, VideoTrack, mux, verify
+from clipcut.ffmpeg.process import Completed, Feed, open_feed
+from clipcut.limits import Limits
+from clipcut.plan import Plan
+from clipcut.results import CutFile
+
+T = TypeVar("T")
+_CHUNK = 1 << 20
+
+
+@attrs.frozen(kw_only=True)
+class Assembly:
+    """The join of one render.
+
+    Attributes:
+        plan: What is joined.
+        ffmpeg: The program that encodes the sound.
+        folder: The private work folder.
+        limits: Whose thread places are used.
+        piece: Waits for a clip's finished piece, by index.
+    """
+
+    plan: Plan
+    ffmpeg: str
+    folder: Path
+    limits: Limits
+    piece: Callable[[int], Awaitable[CutFile]]
+
+    @property
+    def _picture(self) -> Path:
+        return self.folder / "picture.mov"
+
+    @property
+    def _sound(self) -> Path:
+        return self.folder / "sound.mp4"
+
+    async def join(self) -> None:
+        """Take every clip in timeline order as it finishes; its middle files are removed at once.
+
+        Raises:
+            RenderError: No room, or the sound could not be encoded.
+        """
+        track = VideoTrack(self._picture, self.plan.output.fps)
+        try:
+            async with open_feed(sound_argv(self.ffmpeg, self.plan.output.audio, self._sound)) as feed:
+                for edit in self.plan.edits:
+                    cut = await self.piece(edit.index)
+                    await self._in_thread(track.append, cut.video, edit.slot.frames)
+                    await self._send_sound(feed, cut.sound, edit.slot.samples)
+                    await self._in_thread(_remove, cut)
+                _check_sound(await feed.finish())
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._in_thread(track.close)
+
+    async def finish(self, target: Path, suffix: str, comment: str) -> None:
+        """Mux what was joined into ``target`` and hold the result against the plan.
+
+        Args:
+            target: A temporary name beside the output.
+            suffix: The output's suffix, which decides the container.
+            comment: The mark.
+
+        Raises:
+            RenderError: No room, or the file is not what it must be.
+        """
+        audio = self.plan.output.audio
+        master = Master(
+            fps=self.plan.output.fps,
+            frames=self.plan.frames,
+            sample_rate=audio.sample_rate,
+            samples=self.plan.samples,
+            comment=comment,
+        )
+        check = trio.from_thread.check_cancelled
+        await self._in_thread(mux, self._picture, self._sound, target, suffix, master, check)
+        await self._in_thread(verify, target, master, check)
+
+    async def _send_sound(self, feed: Feed, sound: Path | None, samples: int) -> None:
+        left = samples * self.plan.output.audio.channels * PCM_BYTES
+        if sound is not None:
+            async with await trio.open_file(sound, "rb") as file:
+                while left and (data := await file.read(min(left, _CHUNK))):
+                    await _send(feed, data)
+                    left -= len(data)
+        while left:
+            data = bytes(min(left, _CHUNK))
+            await _send(feed, data)
+            left -= len(data)
+
+    def _in_thread(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
+        return trio.to_thread.run_sync(function, *args, limiter=self.limits.threads)
+
+
+def _remove(cut: CutFile) -> None:
+    """Remove a piece's middle files, so that disk stays bounded however many clips there are."""
+    for path in (cut.video, cut.sound):
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+
+async def _send(feed: Feed, data: bytes) -> None:
+    if not await feed.send(data):
+        _check_sound(await feed.finish())
+        raise RenderError("The sound encoder stopped reading, and did not say why.")
+
+
+def _check_sound(done: Completed) -> None:
+    if done.returncode:
+        said = done.stderr[-1] if done.stderr else "it said nothing"
+        raise RenderError(f"The sound can't be encoded (FFmpeg ended with {done.returncode}): {said}.")

@@ -1,0 +1,105 @@
+"""Look at this machine with a render's eyes: FFmpeg, encoders, folders, open files, cores, and a self-test."""
+
+import json
+import os
+import resource
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import trio
+
+from clipcut.errors import ClipcutError
+from clipcut.events import Listener
+from clipcut.ffmpeg.tools import NEEDED_ENCODERS, find_ffmpeg, inspect_ffmpeg
+from clipcut.jsonio import load_timeline
+from clipcut.limits import usable_cores
+from clipcut.placeholder import packaged_placeholder
+from clipcut.plan import Edit, build_plan
+from clipcut.render import prepare, render
+from clipcut.results import ClipResult, RenderStatus
+from clipcut.settings import Settings
+
+FILES_PER_PLACE = 12
+"""How many files one clip at work may have open, all its pipes counted."""
+
+
+@attrs.frozen
+class Finding:
+    """One thing that was looked at: its name, what was found, and whether a render can live with it."""
+
+    name: str
+    found: str
+    is_fine: bool = True
+
+
+class _Silent:
+    """A Listener that keeps quiet."""
+
+    def clip_started(self, edit: Edit, parallel_slot: int) -> None: ...
+
+    def clip_finished(self, result: ClipResult) -> None: ...
+
+    def clip_throttled(self, edit: Edit, per_video_limit: int, waited_s: float) -> None: ...
+
+    def warning(self, event: str, message: str) -> None: ...
+
+
+def _folder(name: str, path: Path) -> Finding:
+    is_fine = path.is_dir() and os.access(path, os.W_OK)
+    return Finding(name, f"{path}{'' if is_fine else ' can not be written to'}", is_fine)
+
+
+def _look_around(settings: Settings) -> Iterator[Finding]:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 64 + FILES_PER_PLACE * settings.max_parallelism
+    yield Finding("cores", str(usable_cores()))
+    yield Finding(
+        "open files", f"{files} allowed, {needed} needed at --concurrency {settings.max_parallelism}", files >= needed
+    )
+    yield Finding("settings file", str(settings.config_path or "none"))
+    yield _folder("current folder", Path.cwd())
+    yield _folder("work folder", Path(settings.work_dir or tempfile.gettempdir()))
+    placeholder = Path(settings.placeholder_asset_path or packaged_placeholder())
+    yield Finding("placeholder", str(placeholder), placeholder.is_file())
+
+
+async def _look_at_ffmpeg(settings: Settings) -> list[Finding]:
+    try:
+        path, found = find_ffmpeg(settings.ffmpeg, settings.origins["ffmpeg"])
+        tool = await inspect_ffmpeg(path, found)
+    except ClipcutError as exc:
+        return [Finding("FFmpeg", str(exc), is_fine=False)]
+    return [
+        Finding("FFmpeg", f"{tool.version}, {path} ({found})"),
+        Finding("encoders", ", ".join(NEEDED_ENCODERS)),
+        await _self_test(settings),
+    ]
+
+
+async def _self_test(settings: Settings) -> Finding:
+    """Render two clips of the packaged placeholder into a video, and throw it away."""
+    document = {
+        "version": 1,
+        "output": {"width": 160, "height": 90},
+        "sources": {"test": {"url": str(packaged_placeholder())}},
+        "clips": [{"video_id": "test", "start": start, "duration": 0.5} for start in (0, 1.5)],
+    }
+    listener: Listener = _Silent()
+    with tempfile.TemporaryDirectory(prefix="clipcut-doctor-") as folder:
+        timeline = load_timeline(json.dumps(document).encode())
+        plan = build_plan(timeline, Path(folder))
+        own = attrs.evolve(settings, work_dir=None, report=None, placeholder_asset_path=None)
+        job = prepare(timeline, plan, own, output=Path(folder) / "test.mp4", timeline_name="self-test")
+        with trio.move_on_after(60):
+            result = await render(job, listener)
+            is_fine = result.status is RenderStatus.COMPLETE
+            words = f"{result.output.frames} frames in {result.elapsed_ms} ms" if result.output else str(result.error)
+            return Finding("self-test", words, is_fine)
+    return Finding("self-test", "no result after 60 s", is_fine=False)
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Look at everything; the order is that of the print-out."""
+    return [*await _look_at_ffmpeg(settings), *_look_around(settings)]

@@ -1,0 +1,115 @@
+"""Everything that can go wrong on purpose, and the closed list of reasons.
+
+::
+
+    ClipcutError              exit code 1
+      SettingsError           2, a flag, a variable or the settings file
+      TimelineError           2, the document; carries every mistake at once
+      SourceError             a rung of a clip's ladder failed, with its Reason; becomes an Attempt, ends no render
+      ToolError               1, no FFmpeg that works
+      RenderError             1, the render as a whole can't be finished
+
+This module imports nothing from clipcut, so every other module may import it.
+"""
+
+import difflib
+import enum
+import errno
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+
+class Reason(enum.StrEnum):
+    """Why a rung failed: the whole list, as the report and the metrics use it."""
+
+    HTTP_401 = "http_401"
+    HTTP_403 = "http_403"
+    HTTP_404 = "http_404"
+    HTTP_410 = "http_410"
+    HTTP_429 = "http_429"
+    HTTP_4XX = "http_4xx"
+    HTTP_5XX = "http_5xx"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    TLS = "tls"
+    DNS = "dns"
+    BAD_PLAYLIST = "bad_playlist"
+    TRUNCATED = "truncated"
+    UNDECODABLE = "undecodable"
+    SHORT_SOURCE = "short_source"
+    MISSING_FILE = "missing_file"
+    NO_VIDEO = "no_video"
+    NOT_READY = "not_ready"
+    REFUSED = "refused"
+    TOO_LARGE = "too_large"
+    DEADLINE = "deadline"
+    FFMPEG = "ffmpeg"
+    DISK = "disk"
+
+
+DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says when there is no room to write: never the fault of a source."""
+
+
+@attrs.frozen
+class Mistake:
+    """One thing that is wrong in a document or in the settings.
+
+    Attributes:
+        where: A JSON path such as ``$.clips[3].start``, or the flag, variable or key it is about.
+        what: What is wrong, with the value, and what to write instead.
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean "…"?`` when a known name is near, else nothing."""
+    matches = difflib.get_close_matches(word, list(known), n=1)
+    return f'; did you mean "{matches[0]}"?' if matches else ""
+
+
+class ClipcutError(Exception):
+    """Any failure that clipcut foresees; printed as one message, never as a traceback."""
+
+    exit_code = 1
+
+
+class _MistakesError(ClipcutError):
+    exit_code = 2
+
+    def __init__(self, title: str, mistakes: Sequence[Mistake]) -> None:
+        """Say all of it: the title, then one line per mistake."""
+        self.title = title
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join([title, *(f"  {mistake}" for mistake in self.mistakes)]))
+
+
+class SettingsError(_MistakesError):
+    """A flag, an environment variable or the settings file can't be used."""
+
+
+class TimelineError(_MistakesError):
+    """The timeline can't be used; ``mistakes`` has every one that was found, in document order."""
+
+
+class SourceError(ClipcutError):
+    """One rung of a clip's ladder failed. Never leaves the clip's own task."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        """Keep the reason apart from the words: scripts read the one, people the other."""
+        self.reason = reason
+        super().__init__(message)
+
+
+class ToolError(ClipcutError):
+    """FFmpeg is missing, or does not do what clipcut needs."""
+
+
+class RenderError(ClipcutError):
+    """The render can't be finished: a full disk, a video that fails its last check, too many placeholders."""

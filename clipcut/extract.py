@@ -1,0 +1,144 @@
+"""The nursery: one task per edit; each climbs down its ladder and leaves a ClipResult, in timeline order by index.
+
+Expected failures become values inside the task, as one raised error would cancel all the others. Only what ends the
+render as a whole is raised: a full disk, too many placeholders, ``--on-missing fail``.
+"""
+
+import trio
+
+from clipcut.cut import Cutter
+from clipcut.errors import Reason, RenderError, SourceError
+from clipcut.events import Listener
+from clipcut.limits import Limits
+from clipcut.plan import Edit, Method, Plan, Rung
+from clipcut.results import Attempt, ClipResult, CutFile, Outcome, Status, status_after
+from clipcut.settings import OnMissing, PlaceholderLimit
+
+
+def milliseconds_since(began: float) -> int:
+    """Return the milliseconds since a moment of Trio's clock."""
+    return round((trio.current_time() - began) * 1000)
+
+
+class Extraction:
+    """The clips of one render, on their way from edit to result."""
+
+    def __init__(
+        self, plan: Plan, limits: Limits, listener: Listener, *, on_missing: str, max_placeholders: PlaceholderLimit
+    ) -> None:
+        """Get ready; nothing is at work before ``run``."""
+        self._plan = plan
+        self._limits = limits
+        self._listener = listener
+        self._on_missing = on_missing
+        self._max_placeholders = max_placeholders
+        self._results: list[ClipResult | None] = [None] * len(plan.edits)
+        self._ready = [trio.Event() for _ in plan.edits]
+        self._placeholders = 0
+        self.unfinished = len(plan.edits)
+        """How many clips have not ended yet."""
+
+    def results(self) -> tuple[ClipResult, ...]:
+        """Return a result for every clip, in timeline order; one that never came to its end is ``cancelled``."""
+        return tuple(
+            result or ClipResult(edit=edit, status=Status.CANCELLED)
+            for edit, result in zip(self._plan.edits, self._results, strict=True)
+        )
+
+    async def piece(self, index: int) -> CutFile:
+        """Wait for a clip's finished piece."""
+        await self._ready[index].wait()
+        result = self._results[index]
+        assert result is not None  # noqa: S101  _finish sets it before the event
+        assert result.cut is not None  # noqa: S101  a clip without one ends the render
+        return result.cut
+
+    async def run(self, cutter: Cutter) -> None:
+        """Extract every clip.
+
+        Raises:
+            RenderError: In an exception group; the render as a whole can't go on.
+        """
+        async with trio.open_nursery() as nursery:
+            for edit in self._plan.edits:
+                # start, not start_soon: clips queue for their places in timeline order, as the join wants them
+                await nursery.start(self._extract, edit, cutter)
+
+    async def _extract(self, edit: Edit, cutter: Cutter, *, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        async with self._limits.place(edit.clip.video_id) as place:
+            if place.throttled_s is not None:
+                self._listener.clip_throttled(edit, self._limits.per_video_limit, place.throttled_s)
+            self._listener.clip_started(edit, place.parallel_slot)
+            began = trio.current_time()
+            attempts: list[Attempt] = []
+            status, cut = Status.CANCELLED, None
+            try:
+                cut = await self._climb(edit, cutter, attempts)
+                status = Status.FAILED if cut is None else status_after(attempts)
+            except RenderError:
+                status = Status.FAILED
+                raise
+            finally:
+                result = ClipResult(
+                    edit=edit,
+                    status=status,
+                    attempts=tuple(attempts),
+                    parallel_slot=place.parallel_slot,
+                    duration_ms=milliseconds_since(began),
+                    cut=cut,
+                )
+                self._results[edit.index] = result
+                self.unfinished -= 1
+                self._placeholders += status is Status.FALLBACK_PLACEHOLDER
+                self._listener.clip_finished(result)
+        self._check_policy(result)
+        self._ready[edit.index].set()
+
+    async def _climb(self, edit: Edit, cutter: Cutter, attempts: list[Attempt]) -> CutFile | None:
+        """Try one rung after the other; None if no rung is left that may be used."""
+        for rung in edit.ladder:
+            if rung.method is Method.PLACEHOLDER and self._on_missing == OnMissing.FAIL:
+                return None
+            cut = await self._try(edit, rung, cutter, attempts)
+            if cut is not None:
+                return cut
+        return None
+
+    async def _try(self, edit: Edit, rung: Rung, cutter: Cutter, attempts: list[Attempt]) -> CutFile | None:
+        began = trio.current_time()
+        outcome, reason, message = Outcome.CANCELLED, None, None
+        try:
+            cut = await cutter.cut(edit, rung)
+        except SourceError as exc:
+            outcome, reason, message = Outcome.FAILED, exc.reason, str(exc)
+            return None
+        except RenderError as exc:
+            outcome, reason, message = Outcome.FAILED, Reason.DISK, str(exc)
+            raise
+        else:
+            outcome = Outcome.OK
+            return cut
+        finally:
+            attempts.append(
+                Attempt(
+                    method=rung.method,
+                    outcome=outcome,
+                    reason=reason,
+                    message=message,
+                    duration_ms=milliseconds_since(began),
+                )
+            )
+
+    def _check_policy(self, result: ClipResult) -> None:
+        """End the render where the settings say that this result is too much."""
+        name = result.edit.name
+        if result.cut is None:
+            why = result.attempts[-1].message if result.attempts else "it has no media"
+            raise RenderError(f"Clip {name} can't be had, and no placeholder is wanted or possible: {why}.")
+        total = len(self._results)
+        if self._max_placeholders.exceeded_by(self._placeholders, total):
+            limit = self._max_placeholders.text
+            raise RenderError(
+                f"{self._placeholders} of {total} clips are placeholders, more than --max-placeholders {limit}."
+            )

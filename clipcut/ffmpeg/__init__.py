@@ -1,0 +1,1 @@
+"""Everything that touches FFmpeg: its argument lists, its processes, and its libraries through PyAV."""

@@ -1,0 +1,268 @@
+"""FFmpeg's argument lists, pure: cut and conform one clip, conform the placeholder, encode the sound.
+
+Every picture goes through the same steps: exact times, the frames of the slot, the output's shape and colours. Video
+is encoded here, once; sound leaves as raw samples and is encoded once for the whole output.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import attrs
+
+from clipcut.ffmpeg.excerpt import Excerpt, Need
+from clipcut.ffmpeg.probe import MediaInfo, VideoInfo
+from clipcut.plan import Edit, Slot
+from clipcut.timebase import decimal_text, round_half_up
+from clipcut.timeline import AudioProfile, Clip, Output
+
+CODECS = (
+    "h264,hevc,av1,libdav1d,libaom-av1,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpeg4,mjpeg,prores,"
+    "aac,mp3,mp3float,mp2,mp2float,opus,libopus,vorbis,flac,alac,ac3,eac3,"
+    "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_u8,rawvideo,wrapped_avframe"
+)
+"""The decoders that a source may ask for; any other is refused, as old decoders are where the holes are."""
+
+PCM_BYTES = 4
+"""Bytes per sample of the middle files: 32-bit float, little endian."""
+
+_MAX_TICKS = 2**31 - 1
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+_MAX_PIXELS = 8192 * 8192
+
+
+@attrs.frozen
+class CutPlan:
+    """How a clip's timestamps are judged and moved, in fine ticks of ``1/rate`` seconds.
+
+    Attributes:
+        rate: Fine ticks a second, a whole multiple of the excerpt's.
+        origin: What is taken off every timestamp: just after the clip's start, so that a picture which begins exactly
+            at the middle of an output frame is the one shown.
+        pictures: The times of the pictures that must come out of the decoder, ascending, after that.
+    """
+
+    rate: int
+    origin: int
+    pictures: tuple[int, ...]
+
+
+def need_of(edit: Edit, video: VideoInfo, fps: Fraction) -> Need:
+    """Tell what an edit needs of its source, in the source file's own time."""
+    start = video.zero_seconds + edit.clip.start
+    return Need(
+        first=start + Fraction(1, 2) / fps,
+        last=start + (edit.slot.frames - Fraction(1, 2)) / fps,
+        sound=None if edit.clip.mute else (start, start + edit.slot.frames / fps),
+        end=start + edit.clip.length,
+        tolerance=1 / fps,
+    )
+
+
+def plan_cut(edit: Edit, video: VideoInfo, excerpt: Excerpt) -> CutPlan:
+    """Choose ticks that are fine enough to say everything exactly, and move the clip's start to just before 0."""
+    base = excerpt.time_base.denominator
+    rate = base * max(1, _MAX_TICKS // base)
+    start = video.zero_seconds + edit.clip.start
+    origin = int(start * rate // 1) + 1
+    pictures = tuple(int(pts * video.time_base * rate) - origin for pts in excerpt.pictures)
+    return CutPlan(rate, origin, pictures)
+
+
+def _base(ffmpeg: str) -> list[str]:
+    return [ffmpeg, "-nostdin", "-hide_banner", "-loglevel", "level+warning", "-xerror", "-y"]
+
+
+def _input(path: Path, formats: str) -> list[str]:
+    return [
+        *("-threads", "1", "-max_pixels", str(_MAX_PIXELS)),
+        *("-protocol_whitelist", "file", "-format_whitelist", formats, "-codec_whitelist", CODECS),
+        *("-i", f"file:{path}"),
+    ]
+
+
+def fit_size(video: VideoInfo, output: Output) -> tuple[int, int]:
+    """Return the even size in pixels that a picture is scaled to before bars or crop."""
+    if output.fit == "stretch":
+        return output.width, output.height
+    width, height = video.width * video.sample_aspect, Fraction(video.height)
+    if video.rotation in (90, 270):
+        width, height = height, width
+    across, down = output.width / width, output.height / height
+    scale = min(across, down) if output.fit == "contain" else max(across, down)
+
+    def even(length: Fraction, limit: int) -> int:
+        rounded = max(2, 2 * round_half_up(length * scale / 2))
+        return min(limit, rounded) if output.fit == "contain" else max(limit, rounded)
+
+    return even(width, output.width), even(height, output.height)
+
+
+def _source_matrix(video: VideoInfo) -> str:
+    """Name the colour matrix; a file that doesn't say gets what players assume: BT.601 for small pictures."""
+    if video.matrix in (5, 6):
+        return "bt601"
+    if video.matrix in (9, 10):
+        return "bt2020"
+    return "bt601" if video.matrix == 2 and max(video.height, video.width * 9 // 16) < 720 else "bt709"
+
+
+def conform_filters(video: VideoInfo, output: Output) -> list[str]:
+    """Return the filters that give a picture the output's size, shape and colours."""
+    turn = {90: ["transpose=clock"], 180: ["hflip", "vflip"], 270: ["transpose=cclock"]}.get(video.rotation, [])
+    width, height = fit_size(video, output)
+    matrix, is_ready = _source_matrix(video), video.pixel_format == "yuv420p" and not video.full_range
+    filters = list(turn)
+    if not is_ready or matrix != "bt709" or turn or (video.width, video.height) != (width, height):
+        colours = f"in_color_matrix={matrix}:in_range={'pc' if video.full_range else 'tv'}"
+        filters.append(f"scale={width}:{height}:flags=bicubic:{colours}:out_color_matrix=bt709:out_range=tv")
+    filters.append("format=yuv420p")
+    if output.fit == "contain" and (width, height) != (output.width, output.height):
+        x, y = (output.width - width) // 4 * 2, (output.height - height) // 4 * 2
+        filters.append(f"pad={output.width}:{output.height}:{x}:{y}:black")
+    elif (width, height) != (output.width, output.height):
+        x, y = (width - output.width) // 4 * 2, (height - output.height) // 4 * 2
+        filters.append(f"crop={output.width}:{output.height}:{x}:{y}")
+    return [*filters, "setsar=1", "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"]
+
+
+def _rate_text(fps: Fraction) -> str:
+    return f"{fps.numerator}/{fps.denominator}"
+
+
+def _slot_frames(frames: int, fps: Fraction) -> list[str]:
+    """Turn pictures into exactly ``frames`` frames: each the one on display at its middle, the last one held."""
+    return [
+        f"fps=fps={_rate_text(fps)}:round=near:start_time=0",
+        f"tpad=stop={frames}:stop_mode=clone",
+        f"trim=end_frame={frames}",
+    ]
+
+
+def _encode_video(output: Output, threads: int, target: Path) -> list[str]:
+    tags = ("-color_range", "tv", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
+    profile = output.video
+    return [
+        *("-fps_mode", "passthrough", "-c:v", "libx264", "-preset", profile.preset, "-crf", decimal_text(profile.crf)),
+        *("-threads:v", str(threads), "-pix_fmt", "yuv420p", *tags, "-map_metadata", "-1", "-map_chapters", "-1"),
+        *("-video_track_timescale", str(output.fps.numerator), "-f", "mov", f"file:{target}"),
+    ]
+
+
+def _sound_filters(clip: Clip, slot: Slot, audio: AudioProfile) -> list[str]:
+    filters = [
+        f"aresample={audio.sample_rate}:async=1:min_comp=0:first_pts=0",
+        f"aformat=sample_fmts=flt:channel_layouts={_LAYOUTS[audio.channels]}",
+    ]
+    if clip.gain_db:
+        filters.append(f"volume={decimal_text(clip.gain_db)}dB:precision=float")
+    return [*filters, f"apad=whole_len={slot.samples}", f"atrim=end_sample={slot.samples}"]
+
+
+def _encode_sound(target: Path) -> list[str]:
+    return ["-map_metadata", "-1", "-c:a", "pcm_f32le", "-f", "f32le", f"file:{target}"]
+
+
+def cut_argv(
+    ffmpeg: str,
+    edit: Edit,
+    info: MediaInfo,
+    excerpt: Excerpt,
+    output: Output,
+    *,
+    threads: int,
+    video_target: Path,
+    sound_target: Path,
+) -> list[str]:
+    """Return the command that cuts one clip from its excerpt and conforms it.
+
+    It writes to standard output one line ``frame:… pts:…`` per picture that came out of the decoder within the clip,
+    before anything is repeated to fill a slot.
+    """
+    cut = plan_cut(edit, info.video, excerpt)
+    half_tick = cut.rate // excerpt.time_base.denominator // 2
+    picture = [
+        f"settb=1/{cut.rate}",
+        f"setpts=PTS-{cut.origin}",
+        f"trim=start_pts={cut.pictures[0] - half_tick}:end_pts={cut.pictures[-1] + half_tick + 1}",
+        "metadata=mode=add:key=cut:value=1",
+        "metadata=mode=print:file=-",
+        *_slot_frames(edit.slot.frames, output.fps),
+        *conform_filters(info.video, output),
+    ]
+    argv = [*_base(ffmpeg), "-copyts", "-noautorotate", *_input(excerpt.path, "nut"), "-filter_threads", "1"]
+    argv += ["-map", "0:v:0", "-vf", ",".join(picture), *_encode_video(output, threads, video_target)]
+    if excerpt.sound_start is not None and info.audio is not None:
+        start = info.video.zero_seconds + edit.clip.start
+        shift = f"asetpts=PTS-round({start.numerator}/{start.denominator}/TB)"
+        sound = [shift, "atrim=start_pts=0", *_sound_filters(edit.clip, edit.slot, output.audio)]
+        argv += ["-map", "0:a:0", "-af", ",".join(sound), *_encode_sound(sound_target)]
+    return argv
+
+
+def placeholder_argv(
+    ffmpeg: str,
+    edit: Edit,
+    asset: MediaInfo | None,
+    output: Output,
+    *,
+    threads: int,
+    video_target: Path,
+    sound_target: Path,
+) -> list[str]:
+    """Return the command that fills a slot with the placeholder, looped or cut; with ``asset`` None, plain black."""
+    size, rate = f"{output.width}x{output.height}", _rate_text(output.fps)
+    if asset is None:
+        source = ["-f", "lavfi", "-i", f"color=c=black:s={size}:r={rate}"]
+        conform: Sequence[str] = conform_filters(_plain(output), output)
+    else:
+        source = ["-noautorotate", "-stream_loop", "-1", *_input(asset.path, "mov,mp4,matroska,webm,mpegts,avi")]
+        conform = conform_filters(asset.video, output)
+    picture = [f"fps=fps={rate}:round=near", f"trim=end_frame={edit.slot.frames}", *conform]
+    argv = [*_base(ffmpeg), *source, "-filter_threads", "1"]
+    video_map = f"0:{asset.video.index}" if asset is not None else "0:v:0"
+    argv += ["-map", video_map, "-vf", ",".join(picture), *_encode_video(output, threads, video_target)]
+    if asset is not None and asset.audio is not None and not edit.clip.mute:
+        sound = ",".join(_sound_filters(edit.clip, edit.slot, output.audio))
+        argv += ["-map", f"0:{asset.audio.index}", "-af", sound, *_encode_sound(sound_target)]
+    return argv
+
+
+def _plain(output: Output) -> VideoInfo:
+    """Describe a picture that already has the output's form."""
+    return VideoInfo(
+        index=0,
+        codec="rawvideo",
+        time_base=1 / output.fps,
+        zero=0,
+        width=output.width,
+        height=output.height,
+        sample_aspect=Fraction(1),
+        rotation=0,
+        frame_seconds=1 / output.fps,
+        pixel_format="yuv420p",
+        full_range=False,
+        matrix=1,
+    )
+
+
+def sound_argv(ffmpeg: str, audio: AudioProfile, target: Path) -> list[str]:
+    """Return the command that encodes the output's sound, raw samples on its standard input, to an MP4 file."""
+    raw = ("-f", "f32le", "-ar", str(audio.sample_rate), "-ac", str(audio.channels))
+    return [
+        *(ffmpeg, "-hide_banner", "-loglevel", "level+warning", "-xerror", "-y", "-protocol_whitelist", "pipe"),
+        *(
+            *raw,
+            "-i",
+            "pipe:0",
+            "-c:a",
+            "aac",
+            "-b:a",
+            audio.bitrate,
+            "-map_metadata",
+            "-1",
+            "-f",
+            "mp4",
+            f"file:{target}",
+        ),
+    ]

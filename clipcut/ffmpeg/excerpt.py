@@ -1,0 +1,268 @@
+"""Copy the packets that one clip needs into a small file of their own, with PyAV, in a thread.
+
+FFmpeg then decodes that file from its first packet to its last. So no demuxer's seek decides where a clip begins, an
+error in the source counts when it lies in the clip's range and not otherwise, and the times of the pictures that must
+come out of the decoder are known before it starts: they are the proof that none was lost.
+"""
+
+import collections
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from clipcut.errors import Reason, SourceError
+from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, open_media, shown_pts
+from clipcut.timebase import decimal_text
+
+if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+SOUND_LEAD = Fraction(3, 10)
+"""Seconds of sound before the clip that are decoded too: lossy codecs need a little past to be exact."""
+
+SEEK_BACK = (Fraction(1, 2), Fraction(4), Fraction(30))
+"""How far before the clip to begin looking for its keyframe, in seconds, one after the other; then from the start."""
+
+_SOUND_LAG = Fraction(10)
+"""Sound that is missing this many seconds after its picture in the file isn't waited for."""
+
+
+@attrs.frozen(kw_only=True)
+class Need:
+    """What a clip needs of its source, in the file's own time, in seconds.
+
+    Attributes:
+        first: The picture on display at this moment is the first that is needed.
+        last: The one on display at this moment is the last.
+        sound: The range of sound that is needed, half-open; None for no sound.
+        end: The clip's exact end.
+        tolerance: By how much ``end`` may lie past the end of the source's last frame.
+    """
+
+    first: Fraction
+    last: Fraction
+    sound: tuple[Fraction, Fraction] | None
+    end: Fraction
+    tolerance: Fraction
+
+
+@attrs.frozen(kw_only=True)
+class Excerpt:
+    """The packets that a clip needs, in a NUT file with the source's own timestamps.
+
+    Attributes:
+        path: The file; stream 0 is the video, stream 1 the sound.
+        time_base: Seconds per tick of the file's video stream; a whole fraction of the source's.
+        pictures: Presentation times of the pictures from the first needed to the last, ascending, in source ticks.
+        sound_start: When its first sound packet begins, in the file's own time in seconds; None without sound.
+    """
+
+    path: Path
+    time_base: Fraction
+    pictures: tuple[int, ...]
+    sound_start: Fraction | None
+
+
+class _Writer:
+    """Puts packets into the excerpt; opened when the clip's first keyframe is certain."""
+
+    def __init__(self, container: "OutputContainer", video: "Stream", audio: "Stream | None") -> None:
+        self._container = container
+        self._video = container.add_stream_from_template(video)
+        self._audio = container.add_stream_from_template(audio) if audio is not None else None
+        self._source_video = video
+
+    def write(self, packet: "Packet") -> None:
+        packet.stream = self._video if packet.stream is self._source_video else self._audio
+        self._container.mux(packet)
+
+    @property
+    def time_base(self) -> Fraction:
+        assert self._video.time_base is not None  # noqa: S101  known once a packet was written
+        return self._video.time_base
+
+
+class _Search:
+    """Goes through packets in file order: finds the clip's keyframe, passes on what is needed, knows when to stop."""
+
+    def __init__(self, info: MediaInfo, need: Need, video: "Stream", write: "Callable[[Packet], None]") -> None:
+        self._info = info
+        self._need = need
+        self._stream = video
+        self._write = write
+        self._tick = info.video.time_base
+        self._keyframe: int | None = None
+        self._certain = False
+        self._held: collections.deque[Packet] = collections.deque()
+        self._sound_done = need.sound is None
+        self._video_at: Fraction | None = None
+        self.pictures: list[int] = []
+        self.end: Fraction | None = None
+        self.sound_start: Fraction | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether there was a keyframe at or before the clip's first picture."""
+        return self._keyframe is not None
+
+    @property
+    def saw_beyond(self) -> bool:
+        """Whether the file goes on after the clip's last picture."""
+        return self._video_at is not None and self._video_at > self._need.last
+
+    def take(self, packet: "Packet") -> bool:
+        """Take the next packet; False when nothing more is needed."""
+        if packet.dts is None and packet.pts is None:
+            return True  # the flush packet at the end
+        if packet.stream is self._stream:
+            self._take_video(packet)
+        else:
+            self._take_sound(packet)
+        return not self._is_done()
+
+    def flush(self) -> None:
+        """Pass on what was held back, at the end of the file."""
+        if self.found and not self._certain:
+            self._become_certain()
+
+    def _take_video(self, packet: "Packet") -> None:
+        pts = packet.pts if packet.pts is not None else packet.dts
+        dts = packet.dts if packet.dts is not None else packet.pts
+        assert pts is not None  # noqa: S101  take() saw to it
+        assert dts is not None  # noqa: S101
+        self._video_at = dts * self._tick
+        if packet.is_keyframe and pts * self._tick <= self._need.first:
+            self._begin(pts)
+        if self.found and not self._certain and self._video_at > self._need.first:
+            self._become_certain()
+        if self._video_at > self._need.last or self._keyframe is None or pts < self._keyframe:
+            return  # beyond the clip, before its keyframe, or a picture that leads the keyframe and lacks its reference
+        self._note(packet)
+        self._pass_on(packet)
+
+    def _begin(self, keyframe_pts: int) -> None:
+        """Begin anew at a later keyframe: everything before it is not needed, except for sound."""
+        self._keyframe = keyframe_pts
+        self._held = collections.deque(packet for packet in self._held if packet.stream is not self._stream)
+        self.pictures.clear()
+        self.end = None
+
+    def _note(self, packet: "Packet") -> None:
+        pts = shown_pts(packet, self._info.video.codec)
+        if pts is None:
+            return
+        self.pictures.append(pts)
+        duration = packet.duration * self._tick if packet.duration else self._info.video.frame_seconds
+        self.end = max(self.end or Fraction(0), pts * self._tick + duration)
+
+    def _take_sound(self, packet: "Packet") -> None:
+        if self._need.sound is None or self._info.audio is None or packet.pts is None:
+            return
+        begin = packet.pts * self._info.audio.time_base
+        end = begin + (packet.duration or 0) * self._info.audio.time_base
+        if begin >= self._need.sound[1]:
+            self._sound_done = True
+        elif end >= self._need.sound[0] - SOUND_LEAD:
+            self.sound_start = begin if self.sound_start is None else min(begin, self.sound_start)
+            self._pass_on(packet)
+
+    def _pass_on(self, packet: "Packet") -> None:
+        if self._certain:
+            self._write(packet)
+        else:
+            self._held.append(packet)
+
+    def _become_certain(self) -> None:
+        self._certain = True
+        while self._held:
+            self._write(self._held.popleft())
+
+    def _is_done(self) -> bool:
+        if self._video_at is None or self._video_at <= self._need.first:
+            return False
+        if not self.found:
+            return True
+        return self.saw_beyond and (self._sound_done or self._video_at > self._need.last + _SOUND_LAG)
+
+
+def _needed_pictures(pictures: list[int], need: Need, video: VideoInfo) -> tuple[int, ...]:
+    """Keep the pictures from the one on display at ``need.first`` to the one at ``need.last``."""
+    ordered = sorted(set(pictures))
+    before = [pts for pts in ordered if pts * video.time_base <= need.first]
+    first = before[-1] if before else (ordered[0] if ordered else 0)
+    return tuple(pts for pts in ordered if pts >= first and pts * video.time_base <= need.last)
+
+
+def _check_reach(search: _Search, need: Need, path: Path) -> None:
+    if search.saw_beyond:
+        return
+    if search.end is None:
+        raise SourceError(Reason.SHORT_SOURCE, f"{path} has no picture at or after the clip's start")
+    if need.end > search.end + need.tolerance:
+        missing = decimal_text((need.end - search.end).limit_denominator(1000))
+        raise SourceError(Reason.SHORT_SOURCE, f"{path} ends {missing} s before the clip does")
+
+
+def _seek(container: "InputContainer", stream: "Stream", seconds: Fraction, video: VideoInfo) -> bool:
+    import av  # noqa: PLC0415
+
+    ticks = int(seconds / video.time_base)
+    try:
+        container.seek(ticks, stream=stream)
+    except av.FFmpegError:
+        return False  # some demuxers refuse a place past their end; the next try begins earlier
+    return True
+
+
+def _scan(
+    info: MediaInfo, need: Need, back: Fraction | None, target: Path, check: Callable[[], None]
+) -> Excerpt | None:
+    """Make the excerpt, looking for the keyframe from ``back`` seconds before the clip (None: from the start)."""
+    import av  # noqa: PLC0415
+
+    with open_media(info.path) as source, av.open(f"file:{target}", "w", format="nut") as container:
+        video = source.streams[info.video.index]
+        wants_sound = need.sound is not None and info.audio is not None
+        audio = source.streams[info.audio.index] if wants_sound and info.audio is not None else None
+        writer = _Writer(container, video, audio)
+        search = _Search(info, attrs.evolve(need, sound=need.sound if wants_sound else None), video, writer.write)
+        if back is not None and not _seek(source, video, need.first - back, info.video):
+            return None
+        for count, packet in enumerate(source.demux(*([video] if audio is None else [video, audio]))):
+            if count % 64 == 0:
+                check()
+            if not search.take(packet):
+                break
+        if not search.found:
+            return None
+        search.flush()
+        _check_reach(search, need, info.path)
+        pictures = _needed_pictures(search.pictures, need, info.video)
+        return Excerpt(path=target, time_base=writer.time_base, pictures=pictures, sound_start=search.sound_start)
+
+
+def make_excerpt(info: MediaInfo, need: Need, target: Path, check: Callable[[], None]) -> Excerpt:
+    """Copy what a clip needs. Blocks; call it in a thread.
+
+    Args:
+        info: The probed source.
+        need: What the clip needs.
+        target: The file to make.
+        check: Called every few packets; raises to end the work early.
+
+    Raises:
+        SourceError: ``short_source`` if the clip reaches too far past the source's last frame; ``undecodable`` or
+            ``missing_file`` if the file can't be read.
+    """
+    for back in (*SEEK_BACK, None):
+        if back is not None and need.first - back <= info.video.zero_seconds:
+            continue  # as good as from the start
+        excerpt = _scan(info, need, back, target, check)
+        if excerpt is not None:
+            return excerpt
+    raise SourceError(Reason.UNDECODABLE, f"{info.path} has no keyframe before the clip")

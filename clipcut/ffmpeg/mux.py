@@ -1,0 +1,236 @@
+"""Join finished clips, mux picture and sound, and check the result, with PyAV, in a thread. Nothing is decoded.
+
+Every timestamp is set by whole frames: what a container rounds, or a reader adds up, can't drift over many clips.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from clipcut.errors import DISK_ERRNOS, Reason, RenderError, SourceError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+REORDER_FRAMES = 2
+"""How many frames a picture may be stored before it is shown: x264's most, whatever the preset."""
+
+MARK = "clipcut"
+"""How the ``comment`` tag of every file that clipcut writes begins."""
+
+_FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+SUFFIXES = tuple(_FORMATS)
+
+
+@contextlib.contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    import av  # noqa: PLC0415
+
+    try:
+        yield
+    except av.FFmpegError as exc:
+        what = "there is no room" if exc.errno in DISK_ERRNOS else str(exc.strerror)
+        raise RenderError(f"Can't {doing}: {what}.") from exc
+
+
+def _open(path: Path) -> "InputContainer":
+    import av  # noqa: PLC0415
+
+    return av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+
+
+def _packets(container: "InputContainer", stream: "VideoStream") -> "Iterator[Packet]":
+    return (packet for packet in container.demux(stream) if packet.size)
+
+
+def count_frames(path: Path, fps: Fraction) -> int:
+    """Count a cut clip's frames; they must lie on the frame grid from 0 on, each once.
+
+    Raises:
+        SourceError: ``ffmpeg``, if the file can't be read or its times are not whole frames.
+    """
+    import av  # noqa: PLC0415
+
+    try:
+        with _open(path) as container:
+            stream = container.streams.video[0]
+            times = sorted((packet.pts or 0) * (stream.time_base or 0) * fps for packet in _packets(container, stream))
+    except (av.FFmpegError, IndexError) as exc:
+        raise SourceError(Reason.FFMPEG, f"FFmpeg's file of the clip can't be read: {exc}") from exc
+    if times != list(range(len(times))):
+        raise SourceError(Reason.FFMPEG, "the clip's frames do not lie on the output's frame grid")
+    return len(times)
+
+
+class VideoTrack:
+    """The output's picture, growing clip by clip. Blocking; used by one thread at a time."""
+
+    def __init__(self, path: Path, fps: Fraction) -> None:
+        """Begin an empty track in a new file."""
+        self.frames = 0
+        self._path = path
+        self._fps = fps
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._parameters: bytes | None = None
+
+    def append(self, path: Path, frames: int) -> None:
+        """Put a cut clip of ``frames`` frames behind what is there.
+
+        Raises:
+            RenderError: No room, or the clip was encoded with other parameters than those before it.
+        """
+        with _translated("join the clips"), _open(path) as source:
+            stream = source.streams.video[0]
+            self._match(stream)
+            for index, packet in enumerate(_packets(source, stream)):
+                shown = int((packet.pts or 0) * (stream.time_base or 0) * self._fps)
+                self._write(packet, self.frames + shown, self.frames + index - REORDER_FRAMES)
+        self.frames += frames
+
+    def _match(self, stream: "VideoStream") -> None:
+        import av  # noqa: PLC0415
+
+        parameters = bytes(stream.codec_context.extradata or b"")
+        if self._container is None:
+            self._container = av.open(
+                f"file:{self._path}",
+                "w",
+                format="mov",
+                container_options={"video_track_timescale": str(self._fps.numerator)},
+            )
+            self._stream = self._container.add_stream_from_template(stream)
+            self._stream.time_base = 1 / self._fps
+            self._parameters = parameters
+        elif parameters != self._parameters:
+            raise RenderError("Two clips were encoded with different parameters; please report this with both sources.")
+
+    def _write(self, packet: "Packet", shown: int, stored: int) -> None:
+        if stored > shown:
+            raise RenderError("A clip stores a frame after it is shown; please report this with its source.")
+        assert self._container is not None  # noqa: S101  _match opened both
+        assert self._stream is not None  # noqa: S101
+        packet.stream = self._stream
+        packet.time_base = 1 / self._fps
+        packet.pts, packet.dts, packet.duration = shown, stored, 1
+        self._container.mux(packet)
+
+    def close(self) -> None:
+        """Finish the file; does nothing the second time."""
+        container, self._container = self._container, None
+        if container is not None:
+            with _translated("join the clips"):
+                container.close()
+
+
+def _comment(metadata: "dict[str, str]") -> str:
+    return next((value for key, value in metadata.items() if key.lower() == "comment"), "")
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether a file carries clipcut's mark. Anything that can't be read is somebody else's."""
+    import av  # noqa: PLC0415
+
+    try:
+        with _open(path) as container:
+            return _comment(container.metadata).split(" ")[0] == MARK
+    except (av.FFmpegError, OSError, ValueError):
+        return False
+
+
+@attrs.frozen(kw_only=True)
+class Master:
+    """What the finished file must be: frames a second, frames, samples a second, samples, and what made it."""
+
+    fps: Fraction
+    frames: int
+    sample_rate: int
+    samples: int
+    comment: str
+
+
+def mux(picture: Path, sound: Path, target: Path, suffix: str, master: Master, check: Callable[[], None]) -> None:
+    """Put picture and sound into the finished container, without decoding, the index at the front of an MP4.
+
+    Args:
+        picture: The joined video track.
+        sound: The encoded sound.
+        target: The file to make, under a temporary name.
+        suffix: The finished file's suffix, one of ``SUFFIXES``.
+        master: What it must be; its ``comment`` is the mark.
+        check: Called every few packets; raises to end the work early.
+
+    Raises:
+        RenderError: No room, or a middle file is damaged.
+    """
+    import av  # noqa: PLC0415
+
+    options = {} if suffix == ".mkv" else {"movflags": "+faststart", "video_track_timescale": str(master.fps.numerator)}
+    with (
+        _translated("write the output"),
+        _open(picture) as pictures,
+        _open(sound) as sounds,
+        av.open(f"file:{target}", "w", format=_FORMATS[suffix], container_options=options) as container,
+    ):
+        container.metadata["comment"] = master.comment
+        video = container.add_stream_from_template(pictures.streams.video[0])
+        audio = container.add_stream_from_template(sounds.streams.audio[0])
+        for count, packet in enumerate(_by_time(pictures, sounds)):
+            if count % 256 == 0:
+                check()
+            packet.stream = video if packet.stream is pictures.streams.video[0] else audio
+            container.mux(packet)
+
+
+def _by_time(pictures: "InputContainer", sounds: "InputContainer") -> "Iterator[Packet]":
+    """Yield the packets of both files by storage time, so that a player need not jump."""
+    import heapq  # noqa: PLC0415
+
+    def timed(container: "InputContainer") -> "Iterator[tuple[Fraction, int, Packet]]":
+        for number, packet in enumerate(container.demux()):
+            if packet.size and packet.dts is not None:
+                yield packet.dts * packet.time_base, number, packet
+
+    yield from (packet for _, _, packet in heapq.merge(timed(pictures), timed(sounds), key=lambda item: item[:2]))
+
+
+def verify(path: Path, master: Master, check: Callable[[], None]) -> None:
+    """Hold a finished file against what it must be: every frame once and in its place, all the sound, the mark.
+
+    Raises:
+        RenderError: It isn't.
+    """
+    with _translated("read the output back"), _open(path) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        times: list[Fraction] = []
+        sound_end = Fraction(0)
+        for count, packet in enumerate(container.demux(video, audio)):
+            if count % 256 == 0:
+                check()
+            if packet.size and packet.pts is not None:
+                if packet.stream is video:
+                    times.append(packet.pts * packet.time_base)
+                else:
+                    sound_end = max(sound_end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+        mark = _comment(container.metadata)
+    _judge(sorted(times), sound_end, mark, master)
+
+
+def _judge(times: list[Fraction], sound_end: Fraction, mark: str, master: Master) -> None:
+    slack = Fraction(1, 1000)  # Matroska's own rounding
+    if len(times) != master.frames:
+        raise RenderError(f"The output has {len(times)} frames instead of {master.frames}; the old output was kept.")
+    late = next((n for n, time in enumerate(times) if abs(time - n / master.fps) > slack), None)
+    if late is not None:
+        raise RenderError(f"Frame {late} of the output is not in its place; the old output was kept.")
+    wanted = Fraction(master.samples, master.sample_rate)
+    if sound_end < wanted - slack:
+        raise RenderError(f"The output's sound ends {float(wanted - sound_end):.3f} s early; the old output was kept.")
+    if mark != master.comment:
+        raise RenderError("The output does not carry clipcut's mark; the old output was kept.")

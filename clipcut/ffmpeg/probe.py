@@ -1,0 +1,204 @@
+"""Look into a media file with PyAV, in a thread: its streams, where its time begins, how its picture is to be shown.
+
+PyAV works in our own process, so it demuxes only: it decodes nothing, opens regular files only, and only the
+container formats of ``INPUT_FORMATS``.
+"""
+
+import contextlib
+import re
+import stat
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from clipcut.errors import DISK_ERRNOS, Reason, RenderError, SourceError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+INPUT_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,ogg,nut"
+_HEAD_PACKETS = 400
+"""How many packets from the beginning are read to find the first video frame."""
+
+
+@attrs.frozen(kw_only=True)
+class VideoInfo:
+    """A video stream.
+
+    Attributes:
+        index: Its number in the file.
+        codec: FFmpeg's name of its codec.
+        time_base: Seconds per tick.
+        zero: The presentation time of its first frame in ticks: zero of *source time*.
+        width, height: In pixels, as coded (before rotation).
+        sample_aspect: A pixel's width over its height.
+        rotation: Degrees, clockwise, by which a player turns the picture: 0, 90, 180 or 270.
+        frame_seconds: How long a frame usually lasts, for files that don't say it of their last frame.
+        pixel_format: FFmpeg's name of it; None if unknown.
+        full_range: Whether luma uses all of 0 to 255.
+        matrix: FFmpeg's number of the colour matrix; 2 if the file doesn't say.
+    """
+
+    index: int
+    codec: str
+    time_base: Fraction
+    zero: int
+    width: int
+    height: int
+    sample_aspect: Fraction
+    rotation: int
+    frame_seconds: Fraction
+    pixel_format: str | None
+    full_range: bool
+    matrix: int
+
+    @property
+    def zero_seconds(self) -> Fraction:
+        """The presentation time of its first frame in the file's own time."""
+        return self.zero * self.time_base
+
+
+@attrs.frozen(kw_only=True)
+class AudioInfo:
+    """A sound stream: its number in the file, its ticks, samples a second, channels."""
+
+    index: int
+    time_base: Fraction
+    sample_rate: int
+    channels: int
+
+
+@attrs.frozen(kw_only=True)
+class MediaInfo:
+    """What a clip needs to know of a file."""
+
+    path: Path
+    video: VideoInfo
+    audio: AudioInfo | None
+
+
+@contextlib.contextmanager
+def open_media(path: Path) -> Iterator["InputContainer"]:
+    """Open a regular file for demuxing.
+
+    Raises:
+        SourceError: ``missing_file`` or ``undecodable``; also when reading inside the block meets broken data.
+    """
+    import av  # noqa: PLC0415  a light start: it takes 85 ms
+
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SourceError(Reason.MISSING_FILE, f"{path} is not a regular file")
+        options = {"protocol_whitelist": "file", "format_whitelist": INPUT_FORMATS}
+        with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
+            yield container
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise SourceError(Reason.MISSING_FILE, f"there is no file {path}") from exc
+    except PermissionError as exc:
+        raise SourceError(Reason.MISSING_FILE, f"{path} can't be read: permission denied") from exc
+    except av.FFmpegError as exc:
+        if exc.errno in DISK_ERRNOS:
+            raise RenderError(f"There is no room for working files: {exc.strerror}") from exc
+        raise SourceError(Reason.UNDECODABLE, f"{path} can't be read as media: {exc.strerror}") from exc
+
+
+def _choose(streams: "list[Stream]") -> "Stream | None":
+    """Choose the default stream of a kind, else the first."""
+    from av.stream import Disposition  # noqa: PLC0415
+
+    return next((stream for stream in streams if stream.disposition & Disposition.default), next(iter(streams), None))
+
+
+def _is_cover_art(stream: "Stream") -> bool:
+    from av.stream import Disposition  # noqa: PLC0415
+
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _rotation(container: "InputContainer", index: int) -> int:
+    """Read the display matrix' angle; PyAV shows it only in FFmpeg's own description of the file."""
+    blocks = re.split(r"(?m)^  Stream #0:(\d+)", container.dumps_format() or "")
+    for number, text in zip(blocks[1::2], blocks[2::2], strict=True):
+        if int(number) == index and (match := re.search(r"displaymatrix: rotation of (-?[\d.]+) degrees", text)):
+            return round(-float(match[1]) / 90) * 90 % 360
+    return 0
+
+
+def _is_shown(packet: "Packet", codec: str) -> bool:
+    """Tell whether a packet makes a picture that is on display; VP8 has hidden ones in packets of their own."""
+    if packet.is_discard or packet.pts is None:
+        return False
+    return codec != "vp8" or bool(bytes(packet)[0] & 0x10)
+
+
+def shown_pts(packet: "Packet", codec: str) -> int | None:
+    """Return the presentation time, in ticks, of the picture that a packet puts on display; None if it puts none."""
+    return packet.pts if _is_shown(packet, codec) else None
+
+
+def _find_zero(container: "InputContainer", stream: "Stream", codec: str, path: Path) -> int:
+    """Find the presentation time of the first picture, from the first keyframe on."""
+    zero: int | None = None
+    has_keyframe = False
+    for count, packet in enumerate(container.demux(stream)):
+        has_keyframe = has_keyframe or packet.is_keyframe
+        pts = shown_pts(packet, codec)
+        if has_keyframe and pts is not None:
+            zero = pts if zero is None else min(zero, pts)
+        if count > _HEAD_PACKETS or (zero is not None and packet.dts is not None and packet.dts > zero):
+            break
+    if zero is None:
+        raise SourceError(Reason.NO_VIDEO, f"{path} has a video stream, but no picture in it")
+    return zero
+
+
+def _video_info(container: "InputContainer", path: Path) -> VideoInfo:
+    stream = _choose([stream for stream in container.streams.video if not _is_cover_art(stream)])
+    if stream is None:
+        raise SourceError(Reason.NO_VIDEO, f"{path} has no video stream")
+    context = stream.codec_context
+    if not context.width or not context.height or stream.time_base is None:
+        raise SourceError(Reason.UNDECODABLE, f"{path}: the size of the picture can't be found out")
+    rate = stream.average_rate or stream.base_rate
+    aspect = stream.sample_aspect_ratio
+    return VideoInfo(
+        index=stream.index,
+        codec=context.name,
+        time_base=stream.time_base,
+        zero=_find_zero(container, stream, context.name, path),
+        width=context.width,
+        height=context.height,
+        sample_aspect=aspect or Fraction(1),
+        rotation=_rotation(container, stream.index),
+        frame_seconds=1 / rate if rate else Fraction(1, 25),
+        pixel_format=context.pix_fmt,
+        full_range=context.color_range == 2,
+        matrix=int(context.colorspace),
+    )
+
+
+def _audio_info(container: "InputContainer") -> AudioInfo | None:
+    stream = _choose(list(container.streams.audio))
+    if stream is None or stream.time_base is None:
+        return None
+    context = stream.codec_context
+    rate, channels = context.sample_rate, context.channels
+    if not rate or not channels:
+        return None
+    return AudioInfo(index=stream.index, time_base=stream.time_base, sample_rate=rate, channels=channels)
+
+
+def probe(path: Path) -> MediaInfo:
+    """Look into a file. Blocks; call it in a thread.
+
+    Raises:
+        SourceError: ``missing_file``, ``undecodable`` or ``no_video``.
+    """
+    with open_media(path) as container:
+        audio = _audio_info(container)
+        return MediaInfo(path=path, video=_video_info(container, path), audio=audio)

@@ -1,0 +1,179 @@
+"""The only place that starts a child: FFmpeg behind a guard, both pipes drained, asked and then killed on cancellation.
+
+Why a guard: Ctrl-C and hangup reach the whole foreground process group, so children live in a session of their own;
+and a child must not outlive clipcut, not even after ``kill -9``. The guard is one ``/bin/sh`` that starts FFmpeg and
+waits for its own standard input to close, which it does when clipcut is gone, however that came. (Linux' parent-death
+signal is no way: it fires when the *thread* that forked ends, and Trio's worker threads retire.)
+"""
+
+import collections
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+
+import attrs
+import trio
+
+STDERR_LINES = 200
+"""How many of the last lines of a child's stderr are kept."""
+
+LINE_LIMIT = 4096
+"""Longer lines are cut to this many bytes, so that no child can fill our memory."""
+
+GRACE_S = 2.0
+"""How long a child that was asked to end may take before it is killed, in seconds."""
+
+# $1... is the command. The watcher reads our pipe; end of file means clipcut is gone or wants the child to end.
+_GUARD = """
+trap '' HUP INT TERM
+exec 3<&0 </dev/null
+"$@" 3<&- &
+child=$!
+{ read -r _ <&3; kill -TERM $child; sleep 1; kill -KILL $child; } >/dev/null 2>&1 &
+watcher=$!
+exec 3<&-
+wait $child
+code=$?
+kill -KILL $watcher 2>/dev/null
+exit $code
+"""
+
+_KEPT_VARIABLES = ("HOME", "PATH", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "FONTCONFIG_PATH")
+
+
+@attrs.frozen
+class Completed:
+    """A child that has ended.
+
+    Attributes:
+        returncode: Its exit status; negative or above 128 for a signal.
+        stderr: The last lines of what it said, without line ends.
+    """
+
+    returncode: int
+    stderr: tuple[str, ...]
+
+
+def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the few variables that a child gets: no FFREPORT, no LD_PRELOAD, no secrets, messages in English."""
+    return {name: environ[name] for name in _KEPT_VARIABLES if name in environ} | {"LC_ALL": "C"}
+
+
+async def _lines(stream: trio.abc.ReceiveStream) -> AsyncGenerator[bytes]:
+    buffer = b""
+    async for chunk in stream:
+        *lines, buffer = (buffer + chunk).split(b"\n")
+        for line in lines:
+            yield line[:LINE_LIMIT]
+        buffer = buffer[:LINE_LIMIT]
+    if buffer:
+        yield buffer
+
+
+async def _drain(stream: trio.abc.ReceiveStream, sink: Callable[[bytes], object]) -> None:
+    async with contextlib.aclosing(_lines(stream)) as lines:
+        async for line in lines:
+            sink(line)
+
+
+async def _end(process: trio.Process) -> None:
+    """Ask the child to end, then kill it and whatever it started. Never leaves one behind."""
+    with trio.CancelScope(shield=True):
+        if process.stdin is not None:
+            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await process.stdin.aclose()
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        with trio.move_on_after(GRACE_S):
+            await process.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def _open(argv: Sequence[str]) -> trio.Process:
+    return await trio.lowlevel.open_process(
+        list(argv),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=child_environment(os.environ),
+        start_new_session=True,
+    )
+
+
+async def run(argv: Sequence[str], *, on_stdout: Callable[[bytes], object] = lambda _: None) -> Completed:
+    """Run a child behind the guard, with nothing on its standard input, to its end.
+
+    Args:
+        argv: The command and its arguments.
+        on_stdout: Called with each line that it writes to standard output, without the line end.
+
+    Raises:
+        OSError: It could not be started (no such program, too many open files).
+    """
+    tail: collections.deque[str] = collections.deque(maxlen=STDERR_LINES)
+    process = await _open(["/bin/sh", "-c", _GUARD, "clipcut-guard", *argv])
+    assert process.stdout is not None  # noqa: S101  all three are pipes
+    assert process.stderr is not None  # noqa: S101
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_drain, process.stdout, on_stdout)
+            nursery.start_soon(_drain, process.stderr, lambda line: tail.append(line.decode("utf-8", "replace")))
+        await process.wait()
+    finally:
+        await _end(process)
+        await process.stdout.aclose()
+        await process.stderr.aclose()
+    return Completed(process.returncode or 0, tuple(tail))
+
+
+class Feed:
+    """A child that is fed through its standard input; the end of the input ends it, so it needs no guard."""
+
+    def __init__(self, process: trio.Process) -> None:
+        """Wrap a running child; ``open_feed`` makes one."""
+        self._process = process
+        self._tail: collections.deque[str] = collections.deque(maxlen=STDERR_LINES)
+
+    async def send(self, data: bytes) -> bool:
+        """Give it more; False if it has stopped reading (``finish`` then tells why)."""
+        assert self._process.stdin is not None  # noqa: S101
+        try:
+            await self._process.stdin.send_all(data)
+        except trio.BrokenResourceError:
+            return False
+        return True
+
+    async def finish(self) -> Completed:
+        """Close its input and wait for its end."""
+        assert self._process.stdin is not None  # noqa: S101
+        await self._process.stdin.aclose()
+        code = await self._process.wait()
+        return Completed(code, tuple(self._tail))
+
+
+@contextlib.asynccontextmanager
+async def open_feed(argv: Sequence[str]) -> AsyncIterator[Feed]:
+    """Start a child that reads its standard input; it has ended when the block is left.
+
+    Raises:
+        OSError: It could not be started.
+    """
+    process = await _open(argv)
+    feed = Feed(process)
+    assert process.stdout is not None  # noqa: S101
+    assert process.stderr is not None  # noqa: S101
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_drain, process.stdout, lambda _: None)
+            nursery.start_soon(_drain, process.stderr, lambda line: feed._tail.append(line.decode("utf-8", "replace")))  # noqa: SLF001
+            yield feed
+            await _end(process)
+    finally:
+        await _end(process)
+        await process.stdout.aclose()
+        await process.stderr.aclose()

@@ -1,0 +1,119 @@
+"""How much may happen at once: clips at work (global, and per video), FFmpeg encoders, threads.
+
+A clip takes its video's place first and then a global one, so that a clip which waits for a busy video leaves the
+global places to others. Inside, it takes one of the encoder places around each FFmpeg child only.
+"""
+
+import contextlib
+import heapq
+import math
+import os
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import attrs
+import trio
+
+
+def _quota_cores(cgroup_root: Path) -> float | None:
+    """Return the CPU quota of this process's control group in cores; None where there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (cgroup_root / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    with contextlib.suppress(OSError, ValueError):
+        quota_us = int((cgroup_root / "cpu/cpu.cfs_quota_us").read_text())
+        period_us = int((cgroup_root / "cpu/cpu.cfs_period_us").read_text())
+        return quota_us / period_us if quota_us > 0 else None
+    return None
+
+
+def usable_cores(cgroup_root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Count the cores that this process may use: its affinity, and its control group's quota rounded up; at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota_cores(cgroup_root)
+    return max(1, cores if quota is None else min(cores, math.ceil(quota)))
+
+
+@attrs.frozen
+class Place:
+    """A place that a clip holds while it is at work.
+
+    Attributes:
+        parallel_slot: The lowest number that was free, from 0.
+        throttled_s: Seconds that it waited for its video while a global place was free; None if it did not.
+    """
+
+    parallel_slot: int
+    throttled_s: float | None
+
+
+class Limits:
+    """The limiters of one render, with the peaks they saw."""
+
+    def __init__(self, max_parallelism: int, per_video: int, cores: int) -> None:
+        """Open the places.
+
+        Args:
+            max_parallelism: Clips at work at once.
+            per_video: Of these, on one video.
+            cores: FFmpeg encoders at once.
+        """
+        self.max_parallelism = max_parallelism
+        self.per_video_limit = per_video
+        self.cores = cores
+        self.encoders = trio.CapacityLimiter(cores)
+        self.threads = trio.CapacityLimiter(max(4, cores + 2))
+        self.peak_parallelism = 0
+        self.peak_per_video = 0
+        self._places = trio.CapacityLimiter(max_parallelism)
+        self._videos: dict[str, trio.CapacityLimiter] = defaultdict(lambda: trio.CapacityLimiter(per_video))
+        self._working: dict[str, int] = defaultdict(int)
+        self._at_work = 0
+        self._free_slots: list[int] = []
+        self._slots_made = 0
+
+    @contextlib.asynccontextmanager
+    async def place(self, video_id: str) -> AsyncIterator[Place]:
+        """Wait for a place to work on a clip of ``video_id``, and hold it inside the block."""
+        video = self._videos[video_id]
+        throttled = await self._acquire_video(video)
+        try:
+            async with self._places:
+                slot = self._enter(video_id)
+                try:
+                    yield Place(slot, throttled)
+                finally:
+                    self._leave(video_id, slot)
+        finally:
+            video.release()
+
+    async def _acquire_video(self, video: trio.CapacityLimiter) -> float | None:
+        with contextlib.suppress(trio.WouldBlock):
+            video.acquire_nowait()
+            return None
+        began = trio.current_time()
+        was_free = self._places.available_tokens > 0
+        await video.acquire()
+        if was_free or self._places.available_tokens > 0:
+            return trio.current_time() - began
+        return None
+
+    def _enter(self, video_id: str) -> int:
+        self._working[video_id] += 1
+        self.peak_per_video = max(self.peak_per_video, self._working[video_id])
+        self._at_work += 1
+        self.peak_parallelism = max(self.peak_parallelism, self._at_work)
+        if self._free_slots:
+            return heapq.heappop(self._free_slots)
+        self._slots_made += 1
+        return self._slots_made - 1
+
+    def _leave(self, video_id: str, slot: int) -> None:
+        self._working[video_id] -= 1
+        self._at_work -= 1
+        heapq.heappush(self._free_slots, slot)
+
+    def threads_for(self, unfinished: int) -> int:
+        """Return how many threads an encoder that starts now should use, so that few clips still fill the cores."""
+        return max(1, self.cores // max(1, min(unfinished, self.max_parallelism)))

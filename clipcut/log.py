@@ -1,0 +1,111 @@
+"""structlog set-up: console on a terminal, JSON elsewhere, to stderr or a file; and the Listener that writes the lines.
+
+No global logger: a render gets its own, and the tests theirs.
+"""
+
+import logging
+import re
+import secrets
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from clipcut.plan import Edit
+from clipcut.redact import redact
+from clipcut.report import task_id
+from clipcut.results import ClipResult, Status
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+
+
+def trace_id_from(environ: Mapping[str, str]) -> str:
+    """Take the trace id from a valid W3C ``TRACEPARENT``, else make one."""
+    match = _TRACEPARENT.fullmatch(environ.get("TRACEPARENT", "").strip())
+    if match and match[0][:2] != "ff" and int(match[1], 16) and int(match[2], 16):
+        return match[1]
+    return secrets.token_hex(16)
+
+
+def _redact_values(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def make_logger(
+    stream: TextIO, *, log_format: str | None, level: int = logging.INFO, colors: bool | None = None, **bound: object
+) -> structlog.typing.FilteringBoundLogger:
+    """Make a logger.
+
+    Args:
+        stream: Where the lines go.
+        log_format: ``console`` or ``json``; None for console if ``stream`` is a terminal.
+        level: The lowest level that is written.
+        colors: Whether a console line has colours; None decides by the terminal.
+        **bound: Fields of every line.
+    """
+    is_terminal = stream.isatty()
+    if (log_format or ("console" if is_terminal else "json")) == "json":
+        renderers: list[Any] = [
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+            _redact_values,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
+    else:
+        renderers = [
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            _redact_values,
+            structlog.dev.ConsoleRenderer(colors=is_terminal if colors is None else colors, pad_event_to=16),
+        ]
+    logger = structlog.wrap_logger(
+        structlog.WriteLogger(stream),
+        processors=[structlog.processors.add_log_level, *renderers],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=False,
+    )
+    return logger.bind(**bound)  # type: ignore[no-any-return]
+
+
+class LogListener:
+    """Writes a line for each event of a render."""
+
+    def __init__(self, logger: structlog.typing.FilteringBoundLogger, trace_id: str) -> None:
+        """Write to ``logger``; clips are named after ``trace_id``."""
+        self._logger = logger
+        self._trace_id = trace_id
+
+    def _about(self, edit: Edit, parallel_slot: int | None) -> structlog.typing.FilteringBoundLogger:
+        return self._logger.bind(
+            clip_task_id=task_id(self._trace_id, edit.index),
+            clip=edit.name,
+            video_id=edit.clip.video_id,
+            parallel_slot=parallel_slot,
+        )
+
+    def clip_started(self, edit: Edit, parallel_slot: int) -> None:
+        """Say that a clip is at work."""
+        self._about(edit, parallel_slot).info("clip.started")
+
+    def clip_finished(self, result: ClipResult) -> None:
+        """Say how a clip ended, in one line with all its facts."""
+        about = self._about(result.edit, result.parallel_slot)
+        fine = result.status in (Status.SUCCESS, Status.CANCELLED)
+        failed = next((attempt for attempt in result.attempts if attempt.reason is not None), None)
+        (about.info if fine else about.warning)(
+            "clip.finished",
+            clip_status=str(result.status),
+            duration_ms=result.duration_ms,
+            fallback_reason=str(result.fallback_reason) if result.fallback_reason else None,
+            frames=result.edit.slot.frames,
+            **({"message": failed.message} if failed is not None else {}),
+        )
+
+    def clip_throttled(self, edit: Edit, per_video_limit: int, waited_s: float) -> None:
+        """Say that a clip waited for its video while a global place was free."""
+        self._about(edit, None).info(
+            "clip.throttled", per_video_limit=per_video_limit, waited_ms=round(waited_s * 1000)
+        )
+
+    def warning(self, event: str, message: str) -> None:
+        """Say that something isn't as it should be."""
+        self._logger.warning(event, message=message)

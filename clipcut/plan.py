@@ -1,0 +1,155 @@
+"""Timeline to plan, pure: each clip gets its slot on the output's frame grid and its ladder of rungs."""
+
+import enum
+import os
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import attrs
+
+from clipcut.timebase import frame_boundaries, sample_at
+from clipcut.timeline import Clip, Output, Source, Timeline
+
+
+class Method(enum.StrEnum):
+    """How a rung gets its media."""
+
+    REMOTE = "remote"
+    LOCAL = "local"
+    PLACEHOLDER = "placeholder"
+
+
+@attrs.frozen
+class Rung:
+    """One way to get a clip's media.
+
+    Attributes:
+        method: What kind of way.
+        location: A URL, ``twelvelabs:INDEX/VIDEO``, an absolute path, or nothing for the placeholder.
+    """
+
+    method: Method
+    location: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Slot:
+    """A clip's place in the output, in timeline time.
+
+    Attributes:
+        start_frame: Its first output frame.
+        frames: How many output frames it has, at least 1.
+        start_sample: Its first output sample.
+        samples: How many samples per channel it has.
+    """
+
+    start_frame: int
+    frames: int
+    start_sample: int
+    samples: int
+
+
+@attrs.frozen(kw_only=True)
+class Edit:
+    """A clip in its slot.
+
+    Attributes:
+        index: Its place in the timeline, from 0.
+        clip: The clip as written; ``clip.start`` is in source time.
+        slot: Its place in the output.
+        ladder: The rungs to try, best first; the last is the placeholder.
+    """
+
+    index: int
+    clip: Clip
+    slot: Slot
+    ladder: tuple[Rung, ...]
+
+    @property
+    def name(self) -> str:
+        """The clip's id."""
+        return self.clip.id or ""
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """Everything that a render does, decided before it begins: edits in timeline order tile the output."""
+
+    output: Output
+    edits: tuple[Edit, ...]
+
+    @property
+    def frames(self) -> int:
+        """The output's frames."""
+        return self.edits[-1].slot.start_frame + self.edits[-1].slot.frames
+
+    @property
+    def samples(self) -> int:
+        """The output's samples per channel."""
+        return self.edits[-1].slot.start_sample + self.edits[-1].slot.samples
+
+    @property
+    def seconds(self) -> Fraction:
+        """The output's exact duration."""
+        return self.frames / self.output.fps
+
+
+def _local_path(text: str, base: Path) -> str:
+    if text.lower().startswith("file:"):
+        text = unquote(urlsplit(text).path)
+    return os.path.normpath(base / text)
+
+
+def is_remote(url: str) -> bool:
+    """Tell whether an address needs the network."""
+    return url.lower().startswith(("http://", "https://"))
+
+
+def build_ladder(source: Source, base: Path) -> tuple[Rung, ...]:
+    """Return a source's rungs, best first: remote, then each local copy, then the placeholder.
+
+    Args:
+        source: The source as written.
+        base: The folder that relative paths start from.
+    """
+    rungs = []
+    if source.twelvelabs is not None:
+        rungs.append(Rung(Method.REMOTE, f"twelvelabs:{source.twelvelabs.index_id}/{source.twelvelabs.video_id}"))
+    elif source.url is not None and is_remote(source.url):
+        rungs.append(Rung(Method.REMOTE, source.url))
+    elif source.url is not None:
+        rungs.append(Rung(Method.LOCAL, _local_path(source.url, base)))
+    rungs += [Rung(Method.LOCAL, _local_path(path, base)) for path in source.local or ()]
+    return (*rungs, Rung(Method.PLACEHOLDER))
+
+
+def build_plan(timeline: Timeline, base: Path) -> Plan:
+    """Place every clip.
+
+    Args:
+        timeline: The checked timeline.
+        base: The timeline's folder, absolute; relative paths in it start there.
+    """
+    output = timeline.output
+    boundaries = frame_boundaries((clip.length for clip in timeline.clips), output.fps)
+    samples = [sample_at(frame, output.fps, output.audio.sample_rate) for frame in boundaries]
+    ladders: Mapping[str, tuple[Rung, ...]] = {
+        video_id: build_ladder(source, base) for video_id, source in timeline.sources.items()
+    }
+    edits = tuple(
+        Edit(
+            index=index,
+            clip=clip,
+            slot=Slot(
+                start_frame=boundaries[index],
+                frames=boundaries[index + 1] - boundaries[index],
+                start_sample=samples[index],
+                samples=samples[index + 1] - samples[index],
+            ),
+            ladder=ladders[clip.video_id],
+        )
+        for index, clip in enumerate(timeline.clips)
+    )
+    return Plan(output=output, edits=edits)

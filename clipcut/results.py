@@ -1,0 +1,142 @@
+"""What happened: an Attempt per rung, a ClipResult per edit, a RenderResult for the whole."""
+
+import enum
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from clipcut.errors import Reason
+from clipcut.plan import Edit, Method
+
+
+class Status(enum.StrEnum):
+    """How a clip ended; each clip has exactly one."""
+
+    SUCCESS = "success"
+    FALLBACK_LOCAL = "fallback-local"
+    FALLBACK_PLACEHOLDER = "fallback-placeholder"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Outcome(enum.StrEnum):
+    """How a rung ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+class RenderStatus(enum.StrEnum):
+    """How a render ended."""
+
+    COMPLETE = "complete"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@attrs.frozen(kw_only=True)
+class Attempt:
+    """One rung that was tried.
+
+    Attributes:
+        method: Which kind of rung.
+        outcome: How it ended.
+        reason: Why it failed; None unless it did.
+        message: The same in words, for people.
+        retries: Requests that were sent again.
+        duration_ms: How long it took, in milliseconds.
+    """
+
+    method: Method
+    outcome: Outcome
+    reason: Reason | None = None
+    message: str | None = None
+    retries: int = 0
+    duration_ms: int = 0
+
+
+@attrs.frozen
+class CutFile:
+    """A clip that was cut and proven: exactly the slot's frames, and its sound.
+
+    Attributes:
+        video: A MOV file with one H.264 stream.
+        sound: Raw 32-bit float samples, interleaved, at the output's rate and channels; None for silence.
+    """
+
+    video: Path
+    sound: Path | None
+
+
+@attrs.frozen(kw_only=True)
+class ClipResult:
+    """How one clip ended.
+
+    Attributes:
+        edit: Which clip.
+        status: How it ended.
+        attempts: One per rung that was tried, in order.
+        parallel_slot: The lowest place that was free when it came to work, from 0; None if it never did.
+        duration_ms: How long it was at work, in milliseconds.
+        cut: The finished piece; None unless there is one.
+    """
+
+    edit: Edit
+    status: Status
+    attempts: tuple[Attempt, ...] = ()
+    parallel_slot: int | None = None
+    duration_ms: int = 0
+    cut: CutFile | None = None
+
+    @property
+    def fallback_reason(self) -> Reason | None:
+        """The first failed rung's reason."""
+        return next((attempt.reason for attempt in self.attempts if attempt.reason is not None), None)
+
+
+def status_after(attempts: Sequence[Attempt]) -> Status:
+    """Name the status of a clip whose last attempt went well."""
+    if len(attempts) == 1 and attempts[0].method is not Method.PLACEHOLDER:
+        return Status.SUCCESS
+    return Status.FALLBACK_PLACEHOLDER if attempts[-1].method is Method.PLACEHOLDER else Status.FALLBACK_LOCAL
+
+
+@attrs.frozen
+class OutputFacts:
+    """The finished video: bytes, frames, and the duration in seconds that they make."""
+
+    path: Path
+    size: int
+    frames: int
+    duration_s: float
+
+
+@attrs.frozen(kw_only=True)
+class RenderResult:
+    """How the whole render ended.
+
+    Attributes:
+        status: How.
+        exit_code: What the process returns.
+        error: What went wrong, in words; None unless it failed or was interrupted.
+        clips: One result per clip, in timeline order.
+        output: The finished video; None if there is no new one.
+        ffmpeg: The version of the FFmpeg that was used; None if none was found.
+        peak_parallelism: The most clips that were at work at once.
+        peak_per_video: The most of one video.
+        elapsed_ms: From the start of the render to its end, in milliseconds.
+    """
+
+    status: RenderStatus
+    exit_code: int
+    error: str | None
+    clips: tuple[ClipResult, ...]
+    output: OutputFacts | None
+    ffmpeg: str | None
+    peak_parallelism: int
+    peak_per_video: int
+    elapsed_ms: int

@@ -1,0 +1,281 @@
+"""Settings with their origins: a flag beats the environment, which beats the file, which beats the default.
+
+``OPTIONS`` is the whole list; flags, variables, file keys, ``.env.example`` and the report all follow it.
+"""
+
+import enum
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from clipcut.errors import Mistake, SettingsError, nearest
+
+
+class Origin(enum.StrEnum):
+    """Which layer a value came from."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    FLAG = "flag"
+
+
+class OnMissing(enum.StrEnum):
+    """What a clip that can't be had does to the render."""
+
+    PLACEHOLDER = "placeholder"
+    FAIL = "fail"
+
+
+@attrs.frozen
+class PlaceholderLimit:
+    """How many placeholders are still acceptable: ``"3"`` of them, or ``"5%"`` of all clips."""
+
+    text: str
+
+    def exceeded_by(self, placeholders: int, total: int) -> bool:
+        """Tell whether there are strictly more of them than allowed."""
+        if self.text.endswith("%"):
+            return placeholders * 100 > Fraction(self.text[:-1]) * total
+        return placeholders > int(self.text)
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not low <= int(text) <= high:
+            raise ValueError(f"write a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _choice(*values: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError(f"write {' or '.join(values)}")
+        return text
+
+    return parse
+
+
+def _limit(text: str) -> PlaceholderLimit:
+    if not re.fullmatch(r"[0-9]{1,9}|[0-9]{1,3}(\.[0-9]{1,6})?%", text, re.ASCII) or (
+        text.endswith("%") and Fraction(text[:-1]) > 100
+    ):
+        raise ValueError("write a number of clips (3) or a share of them (5%), at most 100%")
+    return PlaceholderLimit(text)
+
+
+def _text(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError("write a text without control characters")
+    return text
+
+
+@attrs.frozen(kw_only=True)
+class Option:
+    """One setting.
+
+    Attributes:
+        name: The field of ``Settings``, the key in the settings file and in the report's ``config``.
+        flag: The command line's name for it, for messages.
+        env: The environment variable; None if there is none.
+        parse: Turns its text into the value, or raises ``ValueError`` with what to write.
+        default: The value when no layer has one.
+        kind: What a TOML file may hold for it.
+        is_path: Relative paths are meant: to the current folder, in the file to the file's folder.
+        in_file: Whether the settings file may hold it.
+    """
+
+    name: str
+    flag: str
+    env: str | None
+    parse: Callable[[str], Any]
+    default: Any = None
+    kind: type | tuple[type, ...] = str
+    is_path: bool = False
+    in_file: bool = True
+
+
+OPTIONS = (
+    Option(
+        name="max_parallelism",
+        flag="--concurrency",
+        env="RENDER_CLIP_CONCURRENCY",
+        parse=_integer(1, 256),
+        default=4,
+        kind=int,
+    ),
+    Option(
+        name="per_video_limit",
+        flag="--per-video",
+        env="RENDER_CLIP_PER_VIDEO_LIMIT",
+        parse=_integer(1, 256),
+        default=2,
+        kind=int,
+    ),
+    Option(
+        name="on_missing",
+        flag="--on-missing",
+        env="RENDER_ON_MISSING",
+        parse=_choice(*OnMissing),
+        default=OnMissing.PLACEHOLDER.value,
+    ),
+    Option(
+        name="max_placeholders",
+        flag="--max-placeholders",
+        env="RENDER_MAX_PLACEHOLDERS",
+        parse=_limit,
+        default=PlaceholderLimit("100%"),
+        kind=(str, int),
+    ),
+    Option(name="placeholder_asset_path", flag="--placeholder", env="PLACEHOLDER_CLIP_PATH", parse=_text, is_path=True),
+    Option(name="report", flag="--report", env="RENDER_REPORT", parse=_text, is_path=True),
+    Option(name="job", flag="--job", env="RENDER_JOB", parse=_text),
+    Option(name="work_dir", flag="--work-dir", env="RENDER_WORK_DIR", parse=_text, is_path=True),
+    Option(name="ffmpeg", flag="--ffmpeg", env="CLIPCUT_FFMPEG", parse=_text, is_path=True),
+    Option(name="log_format", flag="--log-format", env="RENDER_LOG_FORMAT", parse=_choice("console", "json")),
+)
+CONFIG_VARIABLE = "CLIPCUT_CONFIG"
+CONFIG_NAME = "clipcut.toml"
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The effective settings of one command; paths are absolute, ``report`` may be ``-``.
+
+    Attributes:
+        max_parallelism: Clips at work at once, 1 to 256.
+        per_video_limit: Of these, on one ``video_id``.
+        on_missing: What a clip that can't be had does.
+        max_placeholders: Strictly more placeholders fail the render.
+        placeholder_asset_path: The placeholder clip; None for the packaged one.
+        report: Where the report goes; None for beside the output.
+        job: The name of this render in logs and report; None for the timeline's file name.
+        work_dir: Where the private work folder is made; None for beside the output.
+        ffmpeg: The FFmpeg to use; None to look for one.
+        log_format: ``console`` or ``json``; None decides by the terminal.
+        origins: Where each value came from, by name.
+        config_path: The settings file that was read; None if there was none.
+    """
+
+    max_parallelism: int
+    per_video_limit: int
+    on_missing: str
+    max_placeholders: PlaceholderLimit
+    placeholder_asset_path: str | None
+    report: str | None
+    job: str | None
+    work_dir: str | None
+    ffmpeg: str | None
+    log_format: str | None
+    origins: Mapping[str, Origin] = attrs.field(hash=False)
+    config_path: Path | None = None
+
+    def described(self) -> dict[str, dict[str, object]]:
+        """Return each value with its origin, as the report's ``config`` shows it."""
+        values = {option.name: getattr(self, option.name) for option in OPTIONS}
+        return {
+            name: {"value": value.text if isinstance(value, PlaceholderLimit) else value, "origin": self.origins[name]}
+            for name, value in values.items()
+        }
+
+
+def find_config(flag: str | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """Choose the settings file: the flag's, the variable's, ``./clipcut.toml``, the user's; the first found.
+
+    Raises:
+        SettingsError: The flag or variable names a file that isn't there.
+    """
+    for where, named in (("--config", flag), (CONFIG_VARIABLE, environ.get(CONFIG_VARIABLE) or None)):
+        if named is not None:
+            path = cwd / named
+            if not path.is_file():
+                raise SettingsError("The settings can't be used:", [Mistake(where, f"there is no file {path}")])
+            return path
+    if (here := cwd / CONFIG_NAME).is_file():
+        return here
+    import platformdirs  # noqa: PLC0415  only a render without ./clipcut.toml needs it
+
+    user = platformdirs.user_config_path("clipcut") / CONFIG_NAME
+    return user if user.is_file() else None
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a settings file as TOML.
+
+    Raises:
+        SettingsError: It can't be read, or isn't TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise SettingsError("The settings can't be used:", [Mistake(str(path), f"can't be read: {exc}")]) from exc
+
+
+class _Resolver:
+    """Goes through the layers of every option and collects what is wrong."""
+
+    def __init__(self, flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | None, cwd: Path) -> None:
+        self.mistakes: list[Mistake] = []
+        self._flags = flags
+        self._environ = environ
+        self._config_path = config
+        self._cwd = cwd
+        self._file = read_config(config) if config is not None else {}
+        known = [option.name for option in OPTIONS if option.in_file]
+        self.mistakes += [
+            Mistake(f"{config}: {key}", f"unknown key{nearest(key, known)}") for key in self._file if key not in known
+        ]
+
+    def value(self, option: Option) -> tuple[Any, Origin]:
+        """Return the value of the highest layer that has one, and which that is."""
+        if (flag := self._flags.get(option.name)) is not None:
+            return self._parse(option, option.flag, str(flag), self._cwd), Origin.FLAG
+        if option.env is not None and (text := self._environ.get(option.env)):
+            return self._parse(option, option.env, text, self._cwd), Origin.ENVIRONMENT
+        if option.in_file and option.name in self._file and self._config_path is not None:
+            where, raw = f"{self._config_path}: {option.name}", self._file[option.name]
+            if isinstance(raw, bool) or not isinstance(raw, option.kind):
+                self.mistakes.append(Mistake(where, f"{raw!r} has the wrong type; {_expected(option)}"))
+                return None, Origin.FILE
+            return self._parse(option, where, str(raw), self._config_path.parent), Origin.FILE
+        return option.default, Origin.DEFAULT
+
+    def _parse(self, option: Option, where: str, text: str, base: Path) -> Any:
+        try:
+            value = option.parse(text)
+        except ValueError as exc:
+            self.mistakes.append(Mistake(where, f"{text!r} can't be used; {exc}"))
+            return None
+        return value if not option.is_path or value == "-" else os.path.normpath(base / value)
+
+
+def _expected(option: Option) -> str:
+    return "write a number without quotes" if option.kind is int else "write a text in quotes"
+
+
+def resolve_settings(flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | None, cwd: Path) -> Settings:
+    """Put the layers together.
+
+    Args:
+        flags: Values from the command line by option name; None where a flag wasn't given.
+        environ: The environment; an empty variable counts as unset.
+        config: The settings file, from ``find_config``.
+        cwd: The current folder.
+
+    Raises:
+        SettingsError: With every value that can't be used.
+    """
+    resolver = _Resolver(flags, environ, config, cwd)
+    found = {option.name: resolver.value(option) for option in OPTIONS}
+    if resolver.mistakes:
+        raise SettingsError("The settings can't be used:", resolver.mistakes)
+    origins = {name: origin for name, (_, origin) in found.items()}
+    return Settings(**{name: value for name, (value, _) in found.items()}, origins=origins, config_path=config)

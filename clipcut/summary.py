@@ -1,0 +1,108 @@
+"""What people read: the closing summary of a render, the plan as a table, the check of a timeline."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from clipcut.plan import Method, Plan
+from clipcut.redact import redact
+from clipcut.report import shown_source
+from clipcut.results import ClipResult, RenderResult, Status
+from clipcut.timebase import decimal_text, format_timecode
+
+_MARKS = {
+    Status.FALLBACK_LOCAL: "local copy",
+    Status.FALLBACK_PLACEHOLDER: "placeholder",
+    Status.FAILED: "failed",
+}
+
+
+def _clip_line(clip: ClipResult) -> str:
+    failed = next((attempt for attempt in clip.attempts if attempt.reason is not None), None)
+    why = f"{failed.method} {failed.reason}: {redact(failed.message or '')}" if failed is not None else ""
+    return f"  {clip.edit.name}  {_MARKS[clip.status]}  ({why})"
+
+
+def summary_lines(result: RenderResult, report: str | None) -> Iterator[str]:
+    """Yield the closing summary: what came out, then each clip that isn't what was asked for.
+
+    Args:
+        result: How the render ended.
+        report: Where the report is; None if it went to stdout.
+    """
+    odd = [clip for clip in result.clips if clip.status in _MARKS]
+    if result.output is not None:
+        size = f"{result.output.size / 1e6:.1f} MB"
+        length = f"{result.output.duration_s:.3f} s, {result.output.frames} frames, {size}"
+        fine = len(result.clips) - len(odd)
+        yield f"{result.status}: {result.output.path} ({length}) in {result.elapsed_ms / 1000:.1f} s"
+        yield f"{fine} of {len(result.clips)} clips as asked for" + (":" if odd else ".")
+    else:
+        yield f"{result.status}: {redact(result.error or '')}"
+    yield from (_clip_line(clip) for clip in odd)
+    if report is not None:
+        yield f"report: {report}"
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Return the plan as JSON values: slots in frames and samples, each clip's ladder; what isn't known yet is null."""
+    output = plan.output
+    return {
+        "version": 1,
+        "output": {
+            "path": output.path,
+            "width": output.width,
+            "height": output.height,
+            "fps": f"{output.fps.numerator}/{output.fps.denominator}",
+            "frames": plan.frames,
+            "samples": plan.samples,
+            "duration_s": round(float(plan.seconds), 6),
+        },
+        "clips": [
+            {
+                "id": edit.name,
+                "index": edit.index,
+                "video_id": edit.clip.video_id,
+                "start": float(edit.clip.start),
+                "end": float(edit.clip.start + edit.clip.length),
+                "start_frame": edit.slot.start_frame,
+                "frames": edit.slot.frames,
+                "start_sample": edit.slot.start_sample,
+                "samples": edit.slot.samples,
+                "ladder": [
+                    {"method": rung.method, "source": shown_source(rung.location, rung.method)} for rung in edit.ladder
+                ],
+            }
+            for edit in plan.edits
+        ],
+    }
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for row in [header, *rows]:
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """Yield the plan as a table: one line a clip, its place in the output, its range in the source, its ladder."""
+    fps = plan.output.fps
+    rows = [
+        (
+            edit.name,
+            format_timecode(edit.slot.start_frame / fps),
+            str(edit.slot.start_frame),
+            str(edit.slot.frames),
+            edit.clip.video_id,
+            f"{decimal_text(edit.clip.start)} + {decimal_text(edit.clip.length)}",
+            " > ".join(
+                shown_source(rung.location, rung.method) or "placeholder"
+                for rung in edit.ladder
+                if rung.method is not Method.PLACEHOLDER or len(edit.ladder) > 1
+            ),
+        )
+        for edit in plan.edits
+    ]
+    yield from _table(("clip", "at", "frame", "frames", "video", "from + length (s)", "ladder"), rows)
+    rate = str(fps) if fps.denominator == 1 else f"{fps.numerator}/{fps.denominator}"
+    size = f"{plan.output.width}x{plan.output.height} at {rate}/s"
+    yield f"{len(rows)} clips, {plan.frames} frames, {float(plan.seconds):.3f} s, {size}"

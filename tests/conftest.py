@@ -1,0 +1,65 @@
+"""Fixtures that many tests share: the FFmpegs to test with, generated sources, a render in one call."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import hypothesis
+import pytest
+from media import make_source
+
+from clipcut.ffmpeg.tools import find_ffmpeg
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=200, print_blob=True)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=10_000, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+PACKAGED = find_ffmpeg(None, "")[0]
+ON_PATH = shutil.which("ffmpeg")
+
+
+def ffmpegs() -> list[str]:
+    """The packaged FFmpeg, and the PATH's where it has one."""
+    return [PACKAGED, *([ON_PATH] if ON_PATH is not None else [])]
+
+
+@pytest.fixture(scope="session")
+def packaged() -> str:
+    """The packaged FFmpeg."""
+    return PACKAGED
+
+
+@pytest.fixture(scope="session", params=ffmpegs(), ids=["packaged", "path"][: len(ffmpegs())])
+def ffmpeg(request: pytest.FixtureRequest) -> str:
+    """Each FFmpeg in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep settings of whoever runs the tests out of them."""
+    for name in [name for name in os.environ if name.startswith(("RENDER_", "CLIPCUT_"))]:
+        monkeypatch.delenv(name)
+    for name in ("PLACEHOLDER_CLIP_PATH", "TRACEPARENT", "FORCE_COLOR", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory, packaged: str) -> Path:
+    """A folder with two numbered sources of 12 s with clicks: v1.mp4 at 30/s, v2.mp4 at 25/s, 44.1 kHz mono."""
+    folder = tmp_path_factory.mktemp("sources")
+    make_source(folder / "v1.mp4", ffmpeg=packaged, source_id=1, seconds=12)
+    make_source(
+        folder / "v2.mp4",
+        ffmpeg=packaged,
+        source_id=2,
+        seconds=12,
+        fps=Fraction(25),
+        width=640,
+        height=360,
+        sample_rate=44100,
+        channels=1,
+    )
+    return folder
