@@ -18,6 +18,8 @@ from clipcut.results import ClipResult, Status
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
+_FOR_MACHINES = frozenset({"trace_id", "job", "clip_task_id", "clip_stats"})
+
 
 def trace_id_from(environ: Mapping[str, str]) -> str:
     """Take the trace id from a valid W3C ``TRACEPARENT``, else make one."""
@@ -29,6 +31,11 @@ def trace_id_from(environ: Mapping[str, str]) -> str:
 
 def _redact_values(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _shorten(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Leave away what only machines read: people at a terminal see one render, and its summary at the end."""
+    return {key: value for key, value in event.items() if key not in _FOR_MACHINES and value is not None}
 
 
 def make_logger(
@@ -54,6 +61,7 @@ def make_logger(
     else:
         renderers = [
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            _shorten,
             _redact_values,
             structlog.dev.ConsoleRenderer(colors=is_terminal if colors is None else colors, pad_event_to=16),
         ]

@@ -63,9 +63,9 @@ def plan_cut(edit: Edit, video: VideoInfo, excerpt: Excerpt) -> CutPlan:
     """Choose ticks that are fine enough to say everything exactly, and move the clip's start to just before 0."""
     base = excerpt.time_base.denominator
     rate = base * max(1, _MAX_TICKS // base)
-    start = video.zero_seconds + edit.clip.start
+    start = video.zero_seconds + edit.clip.start + excerpt.video_shift
     origin = int(start * rate // 1) + 1
-    pictures = tuple(int(pts * video.time_base * rate) - origin for pts in excerpt.pictures)
+    pictures = tuple(int((pts * video.time_base + excerpt.video_shift) * rate) - origin for pts in excerpt.pictures)
     return CutPlan(rate, origin, pictures)
 
 
@@ -192,8 +192,8 @@ def cut_argv(
     ]
     argv = [*_base(ffmpeg), "-copyts", "-noautorotate", *_input(excerpt.path, "nut"), "-filter_threads", "1"]
     argv += ["-map", "0:v:0", "-vf", ",".join(picture), *_encode_video(output, threads, video_target)]
-    if excerpt.sound_start is not None and info.audio is not None:
-        start = info.video.zero_seconds + edit.clip.start
+    if excerpt.sound_shift is not None:
+        start = info.video.zero_seconds + edit.clip.start + excerpt.sound_shift
         shift = f"asetpts=PTS-round({start.numerator}/{start.denominator}/TB)"
         sound = [shift, "atrim=start_pts=0", *_sound_filters(edit.clip, edit.slot, output.audio)]
         argv += ["-map", "0:a:0", "-af", ",".join(sound), *_encode_sound(sound_target)]

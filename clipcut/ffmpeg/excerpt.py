@@ -8,6 +8,7 @@ come out of the decoder are known before it starts: they are the proof that none
 import collections
 from collections.abc import Callable
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ SOUND_LEAD = Fraction(3, 10)
 
 SEEK_BACK = (Fraction(1, 2), Fraction(4), Fraction(30))
 """How far before the clip to begin looking for its keyframe, in seconds, one after the other; then from the start."""
+
+_AHEAD = Fraction(3600)
+"""By about how many seconds every timestamp is moved, so that none is below 0: a muxer would move them by itself."""
 
 _SOUND_LAG = Fraction(10)
 """Sound that is missing this many seconds after its picture in the file isn't waited for."""
@@ -53,19 +57,21 @@ class Need:
 
 @attrs.frozen(kw_only=True)
 class Excerpt:
-    """The packets that a clip needs, in a NUT file with the source's own timestamps.
+    """The packets that a clip needs, in a NUT file with the source's timestamps, moved by a known number of ticks.
 
     Attributes:
         path: The file; stream 0 is the video, stream 1 the sound.
         time_base: Seconds per tick of the file's video stream; a whole fraction of the source's.
         pictures: Presentation times of the pictures from the first needed to the last, ascending, in source ticks.
-        sound_start: When its first sound packet begins, in the file's own time in seconds; None without sound.
+        video_shift: By how many seconds the file's video timestamps are later than the source's.
+        sound_shift: The same for its sound; None without sound.
     """
 
     path: Path
     time_base: Fraction
     pictures: tuple[int, ...]
-    sound_start: Fraction | None
+    video_shift: Fraction
+    sound_shift: Fraction | None
 
 
 class _Writer:
@@ -76,15 +82,22 @@ class _Writer:
         self._video = container.add_stream_from_template(video)
         self._audio = container.add_stream_from_template(audio) if audio is not None else None
         self._source_video = video
+        self._video_ticks = ceil(_AHEAD / video.time_base)
+        self._audio_ticks = ceil(_AHEAD / audio.time_base) if audio is not None else 0
+        self.video_shift: Fraction = self._video_ticks * video.time_base
+        self.sound_shift: Fraction = self._audio_ticks * audio.time_base if audio is not None else Fraction(0)
 
     def write(self, packet: "Packet") -> None:
-        packet.stream = self._video if packet.stream is self._source_video else self._audio
+        is_video = packet.stream is self._source_video
+        ticks = self._video_ticks if is_video else self._audio_ticks
+        packet.pts = packet.pts + ticks if packet.pts is not None else None
+        packet.dts = packet.dts + ticks if packet.dts is not None else None
+        packet.stream = self._video if is_video else self._audio
         self._container.mux(packet)
 
     @property
     def time_base(self) -> Fraction:
-        assert self._video.time_base is not None  # noqa: S101  known once a packet was written
-        return self._video.time_base
+        return Fraction(self._video.time_base)  # known once a packet was written
 
 
 class _Search:
@@ -103,7 +116,7 @@ class _Search:
         self._video_at: Fraction | None = None
         self.pictures: list[int] = []
         self.end: Fraction | None = None
-        self.sound_start: Fraction | None = None
+        self.has_sound = False
 
     @property
     def found(self) -> bool:
@@ -168,7 +181,7 @@ class _Search:
         if begin >= self._need.sound[1]:
             self._sound_done = True
         elif end >= self._need.sound[0] - SOUND_LEAD:
-            self.sound_start = begin if self.sound_start is None else min(begin, self.sound_start)
+            self.has_sound = True
             self._pass_on(packet)
 
     def _pass_on(self, packet: "Packet") -> None:
@@ -219,13 +232,17 @@ def _seek(container: "InputContainer", stream: "Stream", seconds: Fraction, vide
     return True
 
 
+def _open_target(path: Path) -> "OutputContainer":
+    import av  # noqa: PLC0415
+
+    return av.open(f"file:{path}", "w", format="nut", container_options={"avoid_negative_ts": "disabled"})
+
+
 def _scan(
     info: MediaInfo, need: Need, back: Fraction | None, target: Path, check: Callable[[], None]
 ) -> Excerpt | None:
     """Make the excerpt, looking for the keyframe from ``back`` seconds before the clip (None: from the start)."""
-    import av  # noqa: PLC0415
-
-    with open_media(info.path) as source, av.open(f"file:{target}", "w", format="nut") as container:
+    with open_media(info.path) as source, _open_target(target) as container:
         video = source.streams[info.video.index]
         wants_sound = need.sound is not None and info.audio is not None
         audio = source.streams[info.audio.index] if wants_sound and info.audio is not None else None
@@ -243,7 +260,13 @@ def _scan(
         search.flush()
         _check_reach(search, need, info.path)
         pictures = _needed_pictures(search.pictures, need, info.video)
-        return Excerpt(path=target, time_base=writer.time_base, pictures=pictures, sound_start=search.sound_start)
+        return Excerpt(
+            path=target,
+            time_base=writer.time_base,
+            pictures=pictures,
+            video_shift=writer.video_shift,
+            sound_shift=writer.sound_shift if search.has_sound else None,
+        )
 
 
 def make_excerpt(info: MediaInfo, need: Need, target: Path, check: Callable[[], None]) -> Excerpt:

@@ -171,7 +171,10 @@ def mux(picture: Path, sound: Path, target: Path, suffix: str, master: Master, c
     """
     import av  # noqa: PLC0415
 
-    options = {} if suffix == ".mkv" else {"movflags": "+faststart", "video_track_timescale": str(master.fps.numerator)}
+    options = {"video_track_timescale": str(master.fps.numerator), "movflags": "+faststart"}
+    if suffix == ".mkv":
+        # AAC begins a little before 0, and the muxer would move the picture to make that 0
+        options = {"avoid_negative_ts": "disabled"}
     with (
         _translated("write the output"),
         _open(picture) as pictures,
@@ -209,7 +212,7 @@ def verify(path: Path, master: Master, check: Callable[[], None]) -> None:
     with _translated("read the output back"), _open(path) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         times: list[Fraction] = []
-        sound_end = Fraction(0)
+        sounds: list[Fraction] = []
         for count, packet in enumerate(container.demux(video, audio)):
             if count % 256 == 0:
                 check()
@@ -217,20 +220,31 @@ def verify(path: Path, master: Master, check: Callable[[], None]) -> None:
                 if packet.stream is video:
                     times.append(packet.pts * packet.time_base)
                 else:
-                    sound_end = max(sound_end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+                    sounds += (packet.pts * packet.time_base, (packet.pts + packet.duration) * packet.time_base)
         mark = _comment(container.metadata)
-    _judge(sorted(times), sound_end, mark, master)
-
-
-def _judge(times: list[Fraction], sound_end: Fraction, mark: str, master: Master) -> None:
-    slack = Fraction(1, 1000)  # Matroska's own rounding
-    if len(times) != master.frames:
-        raise RenderError(f"The output has {len(times)} frames instead of {master.frames}; the old output was kept.")
-    late = next((n for n, time in enumerate(times) if abs(time - n / master.fps) > slack), None)
-    if late is not None:
-        raise RenderError(f"Frame {late} of the output is not in its place; the old output was kept.")
-    wanted = Fraction(master.samples, master.sample_rate)
-    if sound_end < wanted - slack:
-        raise RenderError(f"The output's sound ends {float(wanted - sound_end):.3f} s early; the old output was kept.")
+    _judge_picture(sorted(times), master)
+    _judge_sound(min(sounds, default=None), max(sounds, default=None), master)
     if mark != master.comment:
         raise RenderError("The output does not carry clipcut's mark; the old output was kept.")
+
+
+_SLACK = Fraction(1, 1000)
+"""Seconds by which a time may be off: Matroska's own rounding."""
+
+
+def _judge_sound(start: Fraction | None, end: Fraction | None, master: Master) -> None:
+    wanted = Fraction(master.samples, master.sample_rate)
+    if start is None or end is None:
+        raise RenderError("The output has no sound in its sound track; the old output was kept.")
+    if start > _SLACK:
+        raise RenderError(f"The output's sound begins {float(start):.3f} s late; the old output was kept.")
+    if end < wanted - _SLACK:
+        raise RenderError(f"The output's sound ends {float(wanted - end):.3f} s early; the old output was kept.")
+
+
+def _judge_picture(times: list[Fraction], master: Master) -> None:
+    if len(times) != master.frames:
+        raise RenderError(f"The output has {len(times)} frames instead of {master.frames}; the old output was kept.")
+    late = next((n for n, time in enumerate(times) if abs(time - n / master.fps) > _SLACK), None)
+    if late is not None:
+        raise RenderError(f"Frame {late} of the output is not in its place; the old output was kept.")

@@ -34,7 +34,9 @@ def make_sources(folder: Path, ffmpeg: str) -> None:
         list(pool.map(make, range(1, VIDEOS + 1)))
 
 
-def make_timeline(*, clips: int, seed: int, shortest: float = 1.5, longest: float = 3.5, milliseconds: bool) -> dict[str, Any]:
+def make_timeline(
+    *, clips: int, seed: int, shortest: float = 1.5, longest: float = 3.5, milliseconds: bool
+) -> dict[str, Any]:
     """Make a timeline whose cuts lie on the sources' frames, written exactly or rounded to the millisecond."""
     chance = random.Random(seed)
     entries = []
