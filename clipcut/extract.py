@@ -92,7 +92,7 @@ class Extraction:
                 self.unfinished -= 1
                 self._placeholders += status is Status.FALLBACK_PLACEHOLDER
                 self._listener.clip_finished(result)
-        self._check_policy(result)
+            self._check_policy(result)  # before the place goes to a clip that may be cancelled at once
         self._ready[edit.index].set()
 
     async def _climb(self, edit: Edit, cutter: Cutter, attempts: list[Attempt]) -> CutFile | None:

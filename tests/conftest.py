@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 

@@ -85,7 +85,7 @@ def wanted_frames(document: Mapping[str, Any], media: Mapping[str, Numbered]) ->
 
 
 def wanted_clicks(document: Mapping[str, Any], silent: Sequence[str] = ()) -> list[float]:
-    """Return when the output must click, in seconds: at each whole second of a source whose click is all in the slot."""
+    """Return when the output must click, in seconds: at whole seconds of a source whose click is all in the slot."""
     fps = Fraction(document["output"].get("fps", 30))
     clicks = []
     for clip, (first, frames) in zip(document["clips"], slots(document), strict=True):

@@ -111,6 +111,7 @@ class _Search:
         self._tick = info.video.time_base
         self._keyframe: int | None = None
         self._certain = False
+        self._later: list[Packet] = []
         self._held: collections.deque[Packet] = collections.deque()
         self._sound_done = need.sound is None
         self._video_at: Fraction | None = None
@@ -156,12 +157,19 @@ class _Search:
         if self._video_at > self._need.last or self._keyframe is None or pts < self._keyframe:
             return  # beyond the clip, before its keyframe, or a picture that leads the keyframe and lacks its reference
         self._note(packet)
+        if pts * self._tick > self._need.last:
+            self._later.append(packet)  # needed only if a picture of the clip comes after it
+            return
+        for later in self._later:
+            self._pass_on(later)
+        self._later.clear()
         self._pass_on(packet)
 
     def _begin(self, keyframe_pts: int) -> None:
         """Begin anew at a later keyframe: everything before it is not needed, except for sound."""
         self._keyframe = keyframe_pts
         self._held = collections.deque(packet for packet in self._held if packet.stream is not self._stream)
+        self._later.clear()
         self.pictures.clear()
         self.end = None
 

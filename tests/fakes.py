@@ -1,0 +1,79 @@
+"""Doubles that play back outcomes: a cutter that only takes time, a listener that remembers."""
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import attrs
+import trio
+
+from clipcut.errors import SourceError
+from clipcut.plan import Edit, Method, Plan, Rung, Slot
+from clipcut.results import ClipResult, CutFile
+from clipcut.timeline import Clip, Output
+
+
+@attrs.define
+class FakeCutter:
+    """Takes ``seconds`` for each rung; ``outcomes`` names errors by (clip id, method)."""
+
+    seconds: float | Callable[[Edit], float] = 0.0
+    outcomes: Mapping[tuple[str, Method], Exception] = attrs.field(factory=dict)
+    calls: list[tuple[str, Method]] = attrs.field(factory=list)
+    at_work: int = 0
+    peak: int = 0
+
+    async def cut(self, edit: Edit, rung: Rung) -> CutFile:
+        """Wait, then play back the outcome."""
+        self.calls.append((edit.name, rung.method))
+        self.at_work += 1
+        self.peak = max(self.peak, self.at_work)
+        try:
+            await trio.sleep(self.seconds(edit) if callable(self.seconds) else self.seconds)
+        finally:
+            self.at_work -= 1
+        if (error := self.outcomes.get((edit.name, rung.method))) is not None:
+            raise SourceError(error.reason, str(error)) if isinstance(error, SourceError) else error
+        return CutFile(Path(f"{edit.index}.mov"), None)
+
+
+@attrs.define
+class Recorder:
+    """A Listener that remembers every event as (name, clip id or text)."""
+
+    events: list[tuple[str, str]] = attrs.field(factory=list)
+    slots: list[int] = attrs.field(factory=list)
+    waits: list[float] = attrs.field(factory=list)
+
+    def clip_started(self, edit: Edit, parallel_slot: int) -> None:
+        """Remember a start and its place."""
+        self.events.append(("started", edit.name))
+        self.slots.append(parallel_slot)
+
+    def clip_finished(self, result: ClipResult) -> None:
+        """Remember an end."""
+        self.events.append(("finished", result.edit.name))
+
+    def clip_throttled(self, edit: Edit, per_video_limit: int, waited_s: float) -> None:
+        """Remember a wait."""
+        self.events.append(("throttled", edit.name))
+        self.waits.append(waited_s)
+
+    def warning(self, event: str, message: str) -> None:
+        """Remember a warning."""
+        self.events.append(("warning", event))
+
+
+def make_plan(*video_ids: str, ladder: tuple[Rung, ...] | None = None) -> Plan:
+    """Make a plan of one-second clips ``c0``, ``c1`` …, one per given video."""
+    rungs = ladder or (Rung(Method.LOCAL, "v.mp4"), Rung(Method.PLACEHOLDER))
+    edits = tuple(
+        Edit(
+            index=index,
+            clip=Clip(id=f"c{index}", video_id=video_id, start=Fraction(0), duration=Fraction(1)),
+            slot=Slot(start_frame=index * 30, frames=30, start_sample=index * 48000, samples=48000),
+            ladder=rungs,
+        )
+        for index, video_id in enumerate(video_ids)
+    )
+    return Plan(output=Output(), edits=edits)

@@ -1,0 +1,119 @@
+"""The ladder and the ends of a clip, with a fake cutter."""
+
+import pytest
+import trio
+from fakes import FakeCutter, Recorder, make_plan
+
+from clipcut.errors import Reason, RenderError, SourceError
+from clipcut.extract import Extraction
+from clipcut.limits import Limits
+from clipcut.plan import Method, Rung
+from clipcut.results import Outcome, Status
+from clipcut.settings import OnMissing, PlaceholderLimit
+
+REMOTE_FIRST = (Rung(Method.REMOTE, "https://cdn.example/v"), Rung(Method.LOCAL, "v.mp4"), Rung(Method.PLACEHOLDER))
+GONE = SourceError(Reason.HTTP_404, "gone")
+MISSING = SourceError(Reason.MISSING_FILE, "missing")
+
+
+def make(count: int, on_missing: str = OnMissing.PLACEHOLDER, limit: str = "100%", places: int = 4) -> Extraction:
+    """Get an extraction of ``count`` clips of different videos ready."""
+    plan = make_plan(*(f"v{n}" for n in range(count)), ladder=REMOTE_FIRST)
+    return Extraction(
+        plan, Limits(places, 2, cores=2), Recorder(), on_missing=on_missing, max_placeholders=PlaceholderLimit(limit)
+    )
+
+
+async def test_the_first_rung_that_holds_ends_the_climb(autojump_clock: trio.testing.MockClock) -> None:
+    """Success, local copy and placeholder are told apart, with one attempt per rung tried."""
+    extraction = make(3)
+    cutter = FakeCutter(
+        outcomes={
+            ("c1", Method.REMOTE): GONE,
+            ("c2", Method.REMOTE): GONE,
+            ("c2", Method.LOCAL): MISSING,
+        }
+    )
+
+    await extraction.run(cutter)
+
+    results = extraction.results()
+    assert [Status.SUCCESS, Status.FALLBACK_LOCAL, Status.FALLBACK_PLACEHOLDER] == [r.status for r in results]
+    assert [None, Reason.HTTP_404, Reason.HTTP_404] == [r.fallback_reason for r in results]
+    assert [Outcome.FAILED, Outcome.FAILED, Outcome.OK] == [attempt.outcome for attempt in results[2].attempts]
+    assert 0 == extraction.unfinished
+
+
+async def test_a_missing_clip_ends_the_render_when_asked_to(autojump_clock: trio.testing.MockClock) -> None:
+    """``--on-missing fail``: the clip is failed, what was at work is cancelled, what never began is cancelled too."""
+    extraction = make(6, on_missing=OnMissing.FAIL, places=2)
+    outcomes = {("c0", Method.REMOTE): GONE, ("c0", Method.LOCAL): MISSING}
+    cutter = FakeCutter(seconds=lambda edit: 1 if edit.index == 0 else 100, outcomes=outcomes)
+
+    with pytest.RaisesGroup(pytest.RaisesExc(RenderError, match="c0")):
+        await extraction.run(cutter)
+
+    results = extraction.results()
+    assert [Status.FAILED, *[Status.CANCELLED] * 5] == [result.status for result in results]
+    assert Outcome.CANCELLED == results[1].attempts[-1].outcome
+    assert {0, 1} == {result.parallel_slot for result in results[:2]}
+    assert {None} == {result.parallel_slot for result in results[2:]}
+
+
+async def test_too_many_placeholders_end_the_render(autojump_clock: trio.testing.MockClock) -> None:
+    """Strictly more than the limit fails it; as many as the limit does not."""
+    outcomes = {(f"c{n}", method): MISSING for n in (1, 2) for method in (Method.REMOTE, Method.LOCAL)}
+
+    await make(4, limit="2").run(FakeCutter(outcomes=outcomes))
+    await make(4, limit="50%").run(FakeCutter(outcomes=outcomes))
+
+    for limit in ("1", "49.9%", "0"):
+        with pytest.RaisesGroup(pytest.RaisesExc(RenderError, match="max-placeholders")):
+            await make(4, limit=limit).run(FakeCutter(outcomes=outcomes))
+
+
+async def test_a_full_disk_ends_the_render_and_is_its_clips_reason(autojump_clock: trio.testing.MockClock) -> None:
+    """No room is no fault of a source: nothing falls back."""
+    extraction = make(1)
+    cutter = FakeCutter(outcomes={("c0", Method.REMOTE): RenderError("no room")})
+
+    with pytest.RaisesGroup(pytest.RaisesExc(RenderError, match="no room")):
+        await extraction.run(cutter)
+
+    assert (Status.FAILED, Reason.DISK) == (extraction.results()[0].status, extraction.results()[0].fallback_reason)
+    assert [("c0", Method.REMOTE)] == cutter.calls
+
+
+async def test_cancellation_leaves_a_result_for_every_clip(autojump_clock: trio.testing.MockClock) -> None:
+    """Whoever is cancelled at any moment finds each clip with one status."""
+    extraction = make(10, places=3)
+    with trio.move_on_after(2.5):
+        await extraction.run(FakeCutter(seconds=1))
+
+    statuses = [result.status for result in extraction.results()]
+    assert (6, 4) == (statuses.count(Status.SUCCESS), statuses.count(Status.CANCELLED))
+
+
+async def test_bugs_pass_through(autojump_clock: trio.testing.MockClock) -> None:
+    """What nobody foresaw isn't turned into a fallback."""
+    cutter = FakeCutter(outcomes={("c0", Method.REMOTE): ZeroDivisionError("a bug")})
+
+    with pytest.RaisesGroup(ZeroDivisionError):
+        await make(1).run(cutter)
+
+
+async def test_pieces_can_be_waited_for_in_any_order(autojump_clock: trio.testing.MockClock) -> None:
+    """The join waits for clip 0 while clip 1 is long done."""
+    extraction = make(2)
+    order: list[int] = []
+
+    async def wait(index: int) -> None:
+        await extraction.piece(index)
+        order.append(index)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait, 0)
+        nursery.start_soon(wait, 1)
+        nursery.start_soon(extraction.run, FakeCutter(seconds=lambda edit: 5 - edit.index))
+
+    assert [1, 0] == order

@@ -1,0 +1,183 @@
+"""Children are real and tiny here: their environment, their ends, and that none is left behind."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import trio
+
+from clipcut.ffmpeg.process import LINE_LIMIT, STDERR_LINES, child_environment, open_feed, run
+
+DEAF = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(__import__("os").getpid(), flush=True)
+while True: time.sleep(0.1)
+"""
+
+
+def python(code: str) -> list[str]:
+    """Return the command of a tiny Python child."""
+    return [sys.executable, "-c", code]
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process runs; a zombie does not, though it still answers a signal 0."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def count_open_files() -> int:
+    """Count the descriptors of this process."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def wait_until_gone(pid: int, seconds: float) -> bool:
+    """Wait for a process' end, for at most ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not is_running(pid):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+async def test_output_arrives_by_line_and_the_exit_status_is_kept() -> None:
+    """Lines of stdout go to the sink, the last of stderr stay, the status passes the guard."""
+    lines: list[bytes] = []
+    code = "import sys; print('one'); print('two', end=''); print('no', file=sys.stderr); sys.exit(7)"
+
+    done = await run(python(code), on_stdout=lines.append)
+
+    assert ([b"one", b"two"], ("no",), 7) == (lines, done.stderr, done.returncode)
+
+
+async def test_a_child_killed_by_a_signal_is_no_success() -> None:
+    """The guard passes a signal on as 128 and its number."""
+    done = await run(python("import os; os.kill(os.getpid(), 11)"))
+
+    assert 139 == done.returncode
+
+
+async def test_stderr_is_bounded() -> None:
+    """A child that never stops complaining keeps its last lines only, and long ones are cut."""
+    done = await run(python("import sys\nfor n in range(5000): print(n, 'x' * 9000, file=sys.stderr)"))
+
+    assert STDERR_LINES == len(done.stderr)
+    assert done.stderr[-1].startswith("4999 ")
+    assert all(len(line) <= LINE_LIMIT for line in done.stderr)
+
+
+async def test_standard_input_is_empty() -> None:
+    """A child can't eat the input of whoever runs clipcut in a loop."""
+    lines: list[bytes] = []
+    await run(python("import sys; print(repr(sys.stdin.read()))"), on_stdout=lines.append)
+
+    assert [b"''"] == lines
+
+
+async def test_the_environment_is_a_fixed_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No secret and nothing that changes FFmpeg's behaviour reaches a child."""
+    monkeypatch.setenv("CDN_TOKEN", "geheim")
+    monkeypatch.setenv("FFREPORT", "file=leak.log")
+    lines: list[bytes] = []
+    await run(python("import os; print(*sorted(os.environ))"), on_stdout=lines.append)
+
+    names = lines[0].decode().split()
+    assert "CDN_TOKEN" not in names
+    assert "FFREPORT" not in names
+    assert "C" == child_environment({})["LC_ALL"]
+
+
+async def test_a_child_that_ignores_the_request_is_killed() -> None:
+    """Cancellation asks, waits a little, and kills; then nothing is left."""
+    pids: list[int] = []
+    began = trio.current_time()
+    with trio.CancelScope() as scope:
+
+        def note(line: bytes) -> None:
+            pids.append(int(line))
+            scope.cancel()
+
+        await run(python(DEAF), on_stdout=note)
+
+    assert scope.cancelled_caught
+    assert trio.current_time() - began < 5
+    assert wait_until_gone(pids[0], 1)
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["that-obeys", "that-ignores-the-request"])
+def test_no_child_outlives_a_killed_clipcut(deaf: bool) -> None:
+    """After ``kill -9`` of the parent, the guard ends the child within 2 s."""
+    child = DEAF if deaf else DEAF.replace("SIG_IGN", "SIG_DFL")
+    parent_code = (
+        "import sys, trio\n"
+        "from clipcut.ffmpeg.process import run\n"
+        f"trio.run(lambda: run({python(child)!r}, on_stdout=lambda line: print(line.decode(), flush=True)))\n"
+    )
+    with subprocess.Popen(python(parent_code), stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert is_running(pid)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+
+        assert wait_until_gone(pid, 2)
+
+
+async def test_a_missing_program_says_so() -> None:
+    """The guard tells of a program that isn't there by 127."""
+    done = await run(["/nowhere/ffmpeg", "-version"])
+
+    assert 127 == done.returncode
+
+
+async def test_a_feed_takes_bytes_and_ends_with_its_input() -> None:
+    """The child sees everything that was sent, then the end."""
+    async with open_feed(python("import sys; sys.exit(len(sys.stdin.buffer.read()) % 251)")) as feed:
+        for _ in range(10):
+            assert await feed.send(bytes(100_000))
+        done = await feed.finish()
+
+    assert 1_000_000 % 251 == done.returncode
+
+
+async def test_a_feed_tells_when_its_child_stopped_reading() -> None:
+    """A broken pipe is an answer, no exception."""
+    async with open_feed(python("import sys; print('enough', file=sys.stderr); sys.exit(3)")) as feed:
+        while await feed.send(bytes(100_000)):
+            pass
+        done = await feed.finish()
+
+    assert (3, ("enough",)) == (done.returncode, done.stderr)
+
+
+async def test_a_feed_is_ended_when_it_is_cancelled() -> None:
+    """Leaving the block in a hurry leaves no child."""
+    with trio.CancelScope() as scope:
+        async with open_feed(python("import time; time.sleep(60)")) as feed:
+            pid = feed._process.pid
+            scope.cancel()
+            await trio.sleep_forever()
+
+    assert not is_running(pid)
+
+
+def test_open_files_stay_the_same() -> None:
+    """A hundred children later as many descriptors are open as before."""
+
+    async def many() -> int:
+        before = count_open_files()
+        for _ in range(20):
+            async with trio.open_nursery() as nursery:
+                for _ in range(5):
+                    nursery.start_soon(run, ["/bin/true"])
+        return count_open_files() - before
+
+    assert 0 == trio.run(many)
