@@ -34,6 +34,7 @@ class Extraction:
         self._max_placeholders = max_placeholders
         self._results: list[ClipResult | None] = [None] * len(plan.edits)
         self._ready = [trio.Event() for _ in plan.edits]
+        self._scope = trio.CancelScope()
         self._placeholders = 0
         self.unfinished = len(plan.edits)
         """How many clips have not ended yet."""
@@ -60,6 +61,7 @@ class Extraction:
             RenderError: In an exception group; the render as a whole can't go on.
         """
         async with trio.open_nursery() as nursery:
+            self._scope = nursery.cancel_scope
             for edit in self._plan.edits:
                 # start, not start_soon: clips queue for their places in timeline order, as the join wants them
                 await nursery.start(self._extract, edit, cutter)
@@ -92,7 +94,9 @@ class Extraction:
                 self.unfinished -= 1
                 self._placeholders += status is Status.FALLBACK_PLACEHOLDER
                 self._listener.clip_finished(result)
-            self._check_policy(result)  # before the place goes to a clip that may be cancelled at once
+            if (error := self._refusal(result)) is not None:
+                self._scope.cancel()  # before the place goes on to a clip that would have to stop at once
+                raise error
         self._ready[edit.index].set()
 
     async def _climb(self, edit: Edit, cutter: Cutter, attempts: list[Attempt]) -> CutFile | None:
@@ -130,15 +134,16 @@ class Extraction:
                 )
             )
 
-    def _check_policy(self, result: ClipResult) -> None:
-        """End the render where the settings say that this result is too much."""
+    def _refusal(self, result: ClipResult) -> RenderError | None:
+        """Return why the render ends with this result, where the settings say that it is too much."""
         name = result.edit.name
         if result.cut is None:
             why = result.attempts[-1].message if result.attempts else "it has no media"
-            raise RenderError(f"Clip {name} can't be had, and no placeholder is wanted or possible: {why}.")
+            return RenderError(f"Clip {name} can't be had, and no placeholder is wanted or possible: {why}.")
         total = len(self._results)
         if self._max_placeholders.exceeded_by(self._placeholders, total):
             limit = self._max_placeholders.text
             raise RenderError(
                 f"{self._placeholders} of {total} clips are placeholders, more than --max-placeholders {limit}."
             )
+        return None

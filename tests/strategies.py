@@ -1,4 +1,4 @@
-"""Hypothesis strategies: rates, durations, decimals as text, timelines that are good and timelines with one thing broken."""
+"""Hypothesis strategies: rates, durations, decimals as text, good timelines, and timelines with one thing broken."""
 
 import copy
 import math

@@ -205,7 +205,7 @@ def test_frame_boundaries_when_there_are_no_clips() -> None:
 
 @given(st.lists(durations(), max_size=60), rates())
 def test_frame_boundaries_when_any(clips: list[Fraction], fps: Fraction) -> None:
-    """Slots tile the timeline: from 0, never backwards, each boundary within half a frame of the exact running total."""
+    """Slots tile the timeline from 0, each boundary within half a frame of the exact running total."""
     boundaries = frame_boundaries(clips, fps)
     assert 0 == boundaries[0]
     assert len(clips) + 1 == len(boundaries)
