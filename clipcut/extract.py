@@ -143,7 +143,7 @@ class Extraction:
         total = len(self._results)
         if self._max_placeholders.exceeded_by(self._placeholders, total):
             limit = self._max_placeholders.text
-            raise RenderError(
+            return RenderError(
                 f"{self._placeholders} of {total} clips are placeholders, more than --max-placeholders {limit}."
             )
         return None

@@ -1,0 +1,405 @@
+"""The command line as a user meets it: exit codes, what is said where, what is touched and what is not."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from golden import timeline
+
+from clipcut import __version__
+from clipcut.cli import run
+from clipcut.ffmpeg.mux import is_ours
+
+MEDIA = Path(__file__).parents[1] / "fixtures" / "media"
+CLIPS = [{"video_id": "v", "start": 1, "duration": 0.4}, {"video_id": "v", "start": 3, "duration": 0.4}]
+
+
+def write_timeline(folder: Path, clips: list[dict[str, Any]] | None = None, **output: Any) -> Path:
+    """Write a timeline of two short clips of a packaged video."""
+    path = folder / "mix.json"
+    document = timeline(clips or CLIPS, {"v": str(MEDIA / "harbor.mp4"), "gone": "gone.mp4"}, path="mix.mp4", **output)
+    path.write_text(json.dumps(document))
+    return path
+
+
+def child(*arguments: str, cwd: Path, **options: Any) -> subprocess.Popen[bytes]:
+    """Start clipcut as a child of its own."""
+    command = [sys.executable, "-m", "clipcut", *arguments]
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def files(folder: Path) -> set[str]:
+    """Name what is in a folder."""
+    return {path.name for path in folder.iterdir()}
+
+
+def test_version_loads_nothing_heavy() -> None:
+    """``--version`` answers without typer, av, httpx or prometheus_client."""
+    code = (
+        "import sys; sys.argv = ['clipcut', '--version']\n"
+        "from clipcut.__main__ import main; main()\n"
+        "print(sorted({'typer', 'av', 'httpx', 'prometheus_client', 'trio', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert [f"clipcut {__version__}", "[]"] == done.stdout.splitlines()
+
+
+def test_a_command_that_renders_nothing_does_not_load_the_heavy_libraries(tmp_path: Path) -> None:
+    """``check`` loads neither av nor httpx nor prometheus_client."""
+    code = (
+        "import sys; from clipcut.cli import run; code = run(['check', 'mix.json'])\n"
+        "print(code, sorted({'av', 'httpx', 'prometheus_client', 'imageio_ffmpeg'} & set(sys.modules)))"
+    )
+    write_timeline(tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+
+    assert "0 []" == done.stdout.splitlines()[-1]
+
+
+@pytest.mark.media
+def test_a_render_says_nothing_on_stdout_and_a_summary_on_stderr(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Log lines and the summary go to stderr; each line but the summary's is JSON where there is no terminal."""
+    code = run(["render", str(write_timeline(tmp_path))])
+
+    out, err = capfd.readouterr()
+    events = [json.loads(line)["event"] for line in err.splitlines() if line.startswith("{")]
+    assert (0, "") == (code, out)
+    assert ["render.started", "render.completed"] == [events[0], events[-1]]
+    assert 2 == events.count("clip.started") == events.count("clip.finished")
+    assert "2 of 2 clips as asked for" in err
+    assert {"mix.json", "mix.mp4", "mix.report.json"} == files(tmp_path)
+
+
+@pytest.mark.media
+def test_quiet_says_nothing_on_success_and_the_summary_otherwise(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """``-q`` suits cron: no mail unless something is odd."""
+    assert 0 == run(["render", str(write_timeline(tmp_path)), "-q"])
+    assert ("", "") == capfd.readouterr()
+
+    clips = [*CLIPS, {"id": "lost", "video_id": "gone", "start": 0, "duration": 0.5}]
+    assert 3 == run(["render", str(write_timeline(tmp_path, clips)), "-q"])
+    out, err = capfd.readouterr()
+    assert "" == out
+    assert "lost  placeholder  (local missing_file" in err
+
+
+@pytest.mark.media
+def test_the_report_can_go_to_stdout(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """``--report -`` puts the report, and nothing else, on stdout."""
+    assert 0 == run(["render", str(write_timeline(tmp_path)), "--report", "-"])
+
+    report = json.loads(capfd.readouterr().out)
+    assert ("complete", 24) == (report["status"], report["output"]["frames"])
+    assert not (tmp_path / "mix.report.json").exists()
+
+
+@pytest.mark.media
+def test_the_report_has_every_fact_that_it_promises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Totals add up, each value has its origin, the trace is the caller's."""
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    monkeypatch.setenv("TRACEPARENT", f"00-{trace}-00f067aa0ba902b7-01")
+    monkeypatch.setenv("RENDER_CLIP_PER_VIDEO_LIMIT", "1")
+    path = write_timeline(tmp_path)
+
+    assert 0 == run(["render", str(path), "--concurrency", "2", "--job", "nightly"])
+
+    report = json.loads((tmp_path / "mix.report.json").read_text())
+    stats, clip = report["clip_stats"], report["clips"][1]
+    assert (1, trace, "nightly", None) == (report["version"], report["trace_id"], report["job"], report["error"])
+    assert {"value": 2, "origin": "flag"} == report["config"]["max_parallelism"]
+    assert {"value": 1, "origin": "environment"} == report["config"]["per_video_limit"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", report["started_at"])
+    assert 2 == stats["total_tasks"] == stats["success_tasks"]
+    assert 1 == stats["peak_parallelism"] == stats["peak_per_video"]
+    assert ("clip-0002", 1, 3, 3.4, 12, 12) == tuple(
+        clip[key] for key in ("id", "index", "start", "end", "frames", "start_frame")
+    )
+    assert [("local", "ok", None)] == [(a["method"], a["outcome"], a["reason"]) for a in clip["attempts"]]
+    assert trace in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["render"], id="no-timeline"),
+        pytest.param(["render", "mix.json", "--bogus"], id="unknown-flag"),
+        pytest.param(["nonsense"], id="unknown-command"),
+        pytest.param(["render", "nowhere.json"], id="missing-timeline"),
+        pytest.param(["render", "mix.json", "--concurrency", "0"], id="setting-out-of-range"),
+        pytest.param(["render", "mix.json", "--concurrency", "lots"], id="setting-of-wrong-type"),
+        pytest.param(["render", "mix.json", "--on-missing", "shrug"], id="unknown-choice"),
+        pytest.param(["render", "mix.json", "--placeholder", "nowhere.mp4"], id="unreadable-placeholder"),
+        pytest.param(["render", "mix.json", "--work-dir", "nowhere"], id="no-work-folder"),
+        pytest.param(["render", "mix.json", "--report", "nowhere/report.json"], id="no-report-folder"),
+        pytest.param(["render", "mix.json", "--log-file", "nowhere/log"], id="no-log-folder"),
+        pytest.param(["render", "mix.json", "-o", "mix.avi"], id="unknown-container"),
+        pytest.param(["render", "mix.json", "-o", "nowhere/mix.mp4"], id="no-output-folder"),
+        pytest.param(["render", "mix.json", "--config", "nowhere.toml"], id="missing-settings-file"),
+        pytest.param(["check", "nowhere.json"], id="check-missing"),
+        pytest.param(["schema", "nonsense"], id="unknown-schema"),
+    ],
+)
+def test_bad_usage_exits_2_and_touches_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """Before any work: a message, no traceback, no file."""
+    write_timeline(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    assert 2 == run(arguments)
+
+    out, err = capfd.readouterr()
+    assert "" == out
+    assert err
+    assert "Traceback" not in err
+    assert {"mix.json"} == files(tmp_path)
+
+
+def test_an_unset_variable_in_a_header_exits_2(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The variable is named, with its place."""
+    document = timeline(CLIPS, {"v": {"url": "https://cdn.example/v", "headers": {"X-Key": "${NOT_SET_ANYWHERE}"}}})
+    (tmp_path / "mix.json").write_text(json.dumps(document))
+
+    assert 2 == run(["render", str(tmp_path / "mix.json"), "-o", str(tmp_path / "mix.mp4")])
+    assert "$.sources.v.headers.X-Key: the variable NOT_SET_ANYWHERE is not set" in capfd.readouterr().err
+
+
+@pytest.mark.media
+def test_only_our_own_files_are_replaced(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A file without the mark stays, byte for byte, unless ``--force`` is given; with it, it is marked."""
+    output = tmp_path / "mix.mp4"
+    output.write_bytes((MEDIA / "meadow.mp4").read_bytes())
+    path = write_timeline(tmp_path)
+
+    assert 2 == run(["render", str(path)])
+    assert (MEDIA / "meadow.mp4").read_bytes() == output.read_bytes()
+    assert "--force" in capfd.readouterr().err
+    assert {"mix.json", "mix.mp4"} == files(tmp_path)
+
+    assert 0 == run(["render", str(path), "--force"])
+    assert is_ours(output)
+    assert 0 == run(["render", str(path)])
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.media
+def test_the_mark_is_read_back_from_every_container(tmp_path: Path, suffix: str) -> None:
+    """What clipcut wrote it may replace."""
+    path, output = write_timeline(tmp_path), tmp_path / f"mix{suffix}"
+
+    assert [0, 0] == [run(["render", str(path), "-o", str(output), "-q"]) for _ in range(2)]
+
+
+def test_a_source_is_never_the_output(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Not even ``--force`` writes over what the timeline reads."""
+    video = tmp_path / "v.mp4"
+    video.write_bytes((MEDIA / "meadow.mp4").read_bytes())
+    (tmp_path / "mix.json").write_text(json.dumps(timeline(CLIPS, {"v": "v.mp4"}, path="./v.mp4")))
+
+    assert 2 == run(["render", str(tmp_path / "mix.json"), "--force"])
+    assert (MEDIA / "meadow.mp4").read_bytes() == video.read_bytes()
+    assert "own sources" in capfd.readouterr().err
+
+
+@pytest.mark.media
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        pytest.param(["--on-missing", "fail"], "lost can't be had", id="on-missing-fail"),
+        pytest.param(["--max-placeholders", "0"], "more than --max-placeholders 0", id="too-many-placeholders"),
+        pytest.param(["--ffmpeg", "nowhere/ffmpeg"], "doesn't run", id="no-ffmpeg"),
+        pytest.param(["--ffmpeg", "/bin/true"], "is not FFmpeg", id="no-ffmpeg-at-all"),
+    ],
+)
+def test_a_failed_render_exits_1_keeps_the_old_output_and_reports(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], flags: list[str], words: str
+) -> None:
+    """No new output, the old one untouched, a report that says why."""
+    path = write_timeline(tmp_path)
+    assert 0 == run(["render", str(path), "-q"])
+    before = (tmp_path / "mix.mp4").read_bytes()
+    clips = [*CLIPS, {"id": "lost", "video_id": "gone", "start": 0, "duration": 0.5}]
+
+    assert 1 == run(["render", str(write_timeline(tmp_path, clips)), "-q", *flags])
+
+    report = json.loads((tmp_path / "mix.report.json").read_text())
+    stats = report["clip_stats"]
+    assert before == (tmp_path / "mix.mp4").read_bytes()
+    assert ("failed", 1, None) == (report["status"], report["exit_code"], report["output"])
+    assert words in report["error"]
+    assert words in capfd.readouterr().err
+    ends = ("success_tasks", "fallback_local_tasks", "placeholder_tasks", "failed_tasks", "cancelled_tasks")
+    assert stats["total_tasks"] == sum(stats[end] for end in ends) == len(report["clips"])
+    assert {"mix.json", "mix.mp4", "mix.report.json"} == files(tmp_path)
+
+
+@pytest.mark.media
+def test_yesterdays_video_is_not_replaced_by_black(tmp_path: Path) -> None:
+    """A render in which no clip could be had fails."""
+    path = write_timeline(tmp_path)
+    assert 0 == run(["render", str(path), "-q"])
+    before = (tmp_path / "mix.mp4").read_bytes()
+
+    path = write_timeline(tmp_path, [{"video_id": "gone", "start": 0, "duration": 0.5}])
+
+    assert 1 == run(["render", str(path), "-q"])
+    assert before == (tmp_path / "mix.mp4").read_bytes()
+
+
+def long_timeline(folder: Path) -> Path:
+    """Write a timeline that takes several seconds."""
+    clips = [{"video_id": "v", "start": n % 10, "duration": 6} for n in range(30)]
+    path = folder / "mix.json"
+    path.write_text(
+        json.dumps(timeline(clips, {"v": str(MEDIA / "harbor.mp4")}, path="mix.mp4", width=1280, height=720))
+    )
+    return path
+
+
+def children_of(session: int) -> list[int]:
+    """Find running processes whose command line names our private folders."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) not in (os.getpid(), session):
+            try:
+                words = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b".clipcut-" in words:
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.media
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["int", "term", "hup"]
+)
+def test_a_signal_ends_a_render_cleanly(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """Children are ended, the work folder goes, the report says interrupted, and there is no traceback."""
+    long_timeline(tmp_path)
+    with child("render", "mix.json", cwd=tmp_path) as process:
+        assert process.stderr is not None
+        while b"clip.started" not in process.stderr.readline():
+            pass
+        process.send_signal(number)
+        err = process.stderr.read()
+        process.wait()
+
+    report = json.loads((tmp_path / "mix.report.json").read_text())
+    assert (code, b"Traceback" in err) == (process.returncode, False)
+    assert ("interrupted", code, None) == (report["status"], report["exit_code"], report["output"])
+    assert b"render.interrupted" in err
+    assert {"mix.json", "mix.report.json"} == files(tmp_path)
+    assert [] == [pid for pid in children_of(process.pid) if str(tmp_path) in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+@pytest.mark.media
+def test_a_signal_that_was_ignored_at_start_stays_ignored(tmp_path: Path) -> None:
+    """``nohup clipcut render`` survives the hangup."""
+    write_timeline(tmp_path)
+    ignore: Callable[[], object] = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
+    with child("render", "mix.json", cwd=tmp_path, preexec_fn=ignore) as process:
+        assert process.stderr is not None
+        while b"clip.started" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGHUP)
+        process.stderr.read()
+        process.wait()
+
+    assert 0 == process.returncode
+
+
+@pytest.mark.media
+def test_a_timeline_comes_from_stdin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """``-`` reads stdin; its paths start from the current folder."""
+    (tmp_path / "v.mp4").write_bytes((MEDIA / "meadow.mp4").read_bytes())
+    document = json.dumps(timeline(CLIPS, {"v": "v.mp4"}, path="mix.mp4"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(document.encode())))
+
+    assert 0 == run(["render", "-"])
+    assert "stdin" == json.loads((tmp_path / "mix.report.json").read_text())["job"]
+
+
+def test_check_tells_every_mistake_and_warns_of_missing_media(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Mistakes are exit 2; missing media is a warning and exit 0."""
+    clips = [*CLIPS, {"id": "lost", "video_id": "gone", "start": 0, "duration": 0.5}]
+    assert 0 == run(["check", str(write_timeline(tmp_path, clips))])
+    out, err = capfd.readouterr()
+    assert "3 clips of 2 videos, 39 frames, 1.300 s" in out
+    assert f"warning: there is no file {tmp_path / 'gone.mp4'}, wanted by lost" in err
+
+    clips[0] = {"video_id": "w", "start": "x", "end": 1}
+    assert 2 == run(["check", str(write_timeline(tmp_path, clips))])
+    err = capfd.readouterr().err
+    assert "$.clips[0].video_id" in err
+    assert "$.clips[0].start" in err
+
+
+def test_plan_shows_slots_and_ladders(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """As a table for people, as JSON for programs."""
+    path = write_timeline(tmp_path)
+
+    assert 0 == run(["plan", str(path)])
+    assert "2 clips, 24 frames, 0.800 s, 320x180 at 30/s" in capfd.readouterr().out
+
+    assert 0 == run(["plan", str(path), "--json"])
+    document = json.loads(capfd.readouterr().out)
+    assert [(0, 12), (12, 12)] == [(clip["start_frame"], clip["frames"]) for clip in document["clips"]]
+    assert ["local", "placeholder"] == [rung["method"] for rung in document["clips"][0]["ladder"]]
+
+
+def test_schema_prints_the_timelines(capfd: pytest.CaptureFixture[str]) -> None:
+    """The schema is JSON on stdout."""
+    assert 0 == run(["schema", "timeline"])
+    assert "https://json-schema.org/draft/2020-12/schema" == json.loads(capfd.readouterr().out)["$schema"]
+
+
+@pytest.mark.media
+def test_doctor_renders_a_little(capfd: pytest.CaptureFixture[str]) -> None:
+    """It names FFmpeg, encoders, folders, limits, and its self-test passes."""
+    assert 0 == run(["doctor"])
+    out = capfd.readouterr().out
+    assert re.search(r"ok +self-test +30 frames", out)
+    assert "the packaged one" in out
+
+
+def test_doctor_says_what_is_bad(capfd: pytest.CaptureFixture[str]) -> None:
+    """Without an FFmpeg that works it exits 1."""
+    assert 1 == run(["doctor", "--ffmpeg", "/nowhere/ffmpeg"])
+    assert "BAD  FFmpeg" in capfd.readouterr().out
+
+
+def test_a_bug_is_one_line_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What nobody foresaw exits 1 and asks for a report."""
+
+    def break_down() -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("clipcut.cli.timeline_schema", break_down)
+
+    assert 1 == run(["schema"])
+    err = capfd.readouterr().err
+    assert "this is a bug in clipcut, please report it: ZeroDivisionError: oh" in err
+    assert "Traceback" not in err
