@@ -18,7 +18,7 @@ from clipcut import __version__
 from clipcut.errors import ClipcutError, Mistake, SettingsError, TimelineError
 from clipcut.files import write_atomic
 from clipcut.jsonio import MAX_BYTES, load_timeline, timeline_schema
-from clipcut.log import LogListener, make_logger, trace_id_from
+from clipcut.log import LogListener, make_logger, trace_id_from, wants_colours
 from clipcut.plan import Method, Plan, build_plan
 from clipcut.render import Job, prepare, render
 from clipcut.report import RunFacts, build_report, clip_stats, report_bytes
@@ -276,7 +276,12 @@ def render_command(  # noqa: PLR0913  flag declarations
     with _log_stream(log_file) as stream:
         level = _level(verbose, quiet=quiet and log_file is None)
         logger = make_logger(
-            stream, log_format=settings.log_format, level=level, trace_id=facts.trace_id, job=facts.job
+            stream,
+            log_format=settings.log_format,
+            level=level,
+            colours=wants_colours(stream, os.environ),
+            trace_id=facts.trace_id,
+            job=facts.job,
         )
         result = _run_render(ready, facts, logger)
     if not quiet or result.exit_code:

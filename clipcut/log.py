@@ -18,7 +18,8 @@ from clipcut.results import ClipResult, Status
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
-_FOR_MACHINES = frozenset({"trace_id", "job", "clip_task_id", "clip_stats"})
+_FOR_MACHINES = frozenset({"trace_id", "job", "clip_task_id", "clip_stats", "per_video_limit", "max_parallelism"})
+_ONLY_IF_VERBOSE = frozenset({"clip.started", "clip.throttled"})
 
 
 def trace_id_from(environ: Mapping[str, str]) -> str:
@@ -35,11 +36,24 @@ def _redact_values(_: object, __: str, event: MutableMapping[str, Any]) -> Mutab
 
 def _shorten(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Leave away what only machines read: people at a terminal see one render, and its summary at the end."""
+    if event["event"] in _ONLY_IF_VERBOSE:
+        raise structlog.DropEvent
     return {key: value for key, value in event.items() if key not in _FOR_MACHINES and value is not None}
 
 
+def _keep(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return event
+
+
+def wants_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Obey ``NO_COLOR``, then ``FORCE_COLOR``, then whether ``stream`` is a terminal that can show colours."""
+    if environ.get("NO_COLOR"):
+        return False
+    return bool(environ.get("FORCE_COLOR")) or (stream.isatty() and environ.get("TERM") != "dumb")
+
+
 def make_logger(
-    stream: TextIO, *, log_format: str | None, level: int = logging.INFO, colors: bool | None = None, **bound: object
+    stream: TextIO, *, log_format: str | None, level: int = logging.INFO, colours: bool = False, **bound: object
 ) -> structlog.typing.FilteringBoundLogger:
     """Make a logger.
 
@@ -47,11 +61,10 @@ def make_logger(
         stream: Where the lines go.
         log_format: ``console`` or ``json``; None for console if ``stream`` is a terminal.
         level: The lowest level that is written.
-        colors: Whether a console line has colours; None decides by the terminal.
+        colours: Whether a console line has colours.
         **bound: Fields of every line.
     """
-    is_terminal = stream.isatty()
-    if (log_format or ("console" if is_terminal else "json")) == "json":
+    if (log_format or ("console" if stream.isatty() else "json")) == "json":
         renderers: list[Any] = [
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
@@ -61,9 +74,9 @@ def make_logger(
     else:
         renderers = [
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            _shorten,
+            _shorten if level > logging.DEBUG else _keep,
             _redact_values,
-            structlog.dev.ConsoleRenderer(colors=is_terminal if colors is None else colors, pad_event_to=16),
+            structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=16),
         ]
     logger = structlog.wrap_logger(
         structlog.WriteLogger(stream),

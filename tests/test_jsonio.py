@@ -1,7 +1,7 @@
 """Proofs of reading timelines: exact numbers, every mistake at once with its JSON path, and a schema that agrees."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from clipcut.timeline import Timeline
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 VALIDATOR = Draft202012Validator(timeline_schema())
 CLIP = {"video_id": "v1", "start": 0, "end": 1}
+TAKEN = CLIP | {"id": "clip-0001"}
+"""A clip that is written with the automatic id of the first."""
 
 
 def document(**fields: object) -> dict[str, Any]:
@@ -43,7 +45,8 @@ def with_output(**fields: object) -> dict[str, Any]:
 
 def as_written(text: str) -> bytes:
     """A timeline whose clip starts at a number as it is written here, and lasts a second."""
-    return f'{{"version": 1, "sources": {{"v1": {{"url": "v1.mp4"}}}}, "clips": [{{"video_id": "v1", "duration": 1, "start": {text}}}]}}'.encode()
+    data = json.dumps(document(clips=[{"video_id": "v1", "start": "HERE", "duration": 1}]))
+    return data.replace('"HERE"', text).encode()
 
 
 def encoded(data: object) -> bytes:
@@ -340,20 +343,28 @@ def test_load_timeline_when_a_key_stands_three_times() -> None:
     assert ["$.version"] == places(data)
 
 
-@pytest.mark.parametrize("depth", [*range(900, 1100), 3000, 100_000])
-def test_load_timeline_when_nested_deeply(depth: int) -> None:
+@pytest.mark.parametrize(
+    "depths",
+    [
+        pytest.param(range(920, 1000), id="around the interpreter's limit"),
+        pytest.param([3000], id="beyond Python's own limit"),
+        pytest.param([100_000], id="beyond any limit"),
+    ],
+)
+def test_load_timeline_when_nested_deeply(depths: Iterable[int]) -> None:
     """Deep nesting is a mistake wherever it stands and however deep it is, never a crash."""
-    deep_list, deep_object = b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth
     good = encoded(document())
-    for data in (
-        deep_list,
-        deep_object,
-        good.replace(b'"version": 1', b'"version": ' + deep_list),
-        good.replace(b'"start": 0', b'"start": ' + deep_list),
-        good.replace(b'{"url": "v1.mp4"}', deep_list),
-        good.replace(b'{"url": "v1.mp4"}', deep_object),
-    ):
-        assert all("recursion" not in what for _, what in mistakes(data))
+    for depth in depths:
+        deep_list, deep_object = b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth
+        for data in (
+            deep_list,
+            deep_object,
+            good.replace(b'"version": 1', b'"version": ' + deep_list),
+            good.replace(b'"start": 0', b'"start": ' + deep_list),
+            good.replace(b'{"url": "v1.mp4"}', deep_list),
+            good.replace(b'{"url": "v1.mp4"}', deep_object),
+        ):
+            assert not any("recursion" in what for _, what in mistakes(data))
 
 
 @pytest.mark.parametrize(
@@ -389,8 +400,8 @@ def test_load_timeline_when_key_is_odd(key: str) -> None:
         pytest.param(lambda key: with_source(headers={key: "x"}), id="header"),
     ],
 )
-def test_load_timeline_when_key_can_not_be_printed(make: Any, key: str) -> None:
-    """A message can be printed anywhere, whatever the document's keys are: one line a mistake, no control characters."""
+def test_load_timeline_when_key_can_not_be_printed(make: Callable[[str], object], key: str) -> None:
+    """A message can be printed anywhere: a line for each mistake, whatever the document's keys are."""
     for where, what in mistakes(make(key)):
         assert f"{where}: {what}".encode().decode().isprintable()
 
@@ -458,28 +469,18 @@ def test_load_timeline_when_one_clip_has_several_mistakes() -> None:
 @pytest.mark.parametrize(
     ("data", "where"),
     [
-        pytest.param(with_clip(start=1_000_000, end="x"), ["$.clips[0].end"], id="bad end, latest start"),
-        pytest.param(
-            document(clips=[{"video_id": "v1", "end": 0.001}]), ["$.clips[0].start"], id="no start, early end"
-        ),
-        pytest.param(
-            document(clips=[CLIP | {"id": 5}, CLIP | {"id": "clip-0001"}]),
-            ["$.clips[0].id"],
-            id="bad id, automatic one",
-        ),
-        pytest.param(document(clips=[5, CLIP | {"id": "clip-0001"}]), ["$.clips[0]"], id="no clip, automatic id"),
-        pytest.param(document(sources=5), ["$.sources"], id="no sources, clip"),
-        pytest.param(
-            document(version=[], sources={"v1": {"url": 5}}), ["$.version", "$.sources.v1.url"], id="bad source, clip"
-        ),
-        pytest.param(
-            with_output(fps="x") | {"clips": [CLIP | {"end": 0.001}]}, ["$.output.fps"], id="no rate, short clip"
-        ),
+        pytest.param(with_clip(start=1_000_000, end="x"), "$.clips[0].end", id="bad end, latest start"),
+        pytest.param(document(clips=[{"video_id": "v1", "end": 0}]), "$.clips[0].start", id="no start, end 0"),
+        pytest.param(document(clips=[CLIP | {"id": 5}, TAKEN]), "$.clips[0].id", id="bad id, then the automatic one"),
+        pytest.param(document(clips=[5, TAKEN]), "$.clips[0]", id="no clip, then its automatic id"),
+        pytest.param(document(sources=5), "$.sources", id="bad sources, then a clip"),
+        pytest.param(with_source(url=5), "$.sources.v1.url", id="bad source, then its clip"),
+        pytest.param(document(output={"fps": "x"}, clips=[CLIP | {"end": 0.001}]), "$.output.fps", id="bad rate"),
     ],
 )
-def test_load_timeline_when_nothing_follows(data: object, where: list[str]) -> None:
+def test_load_timeline_when_nothing_follows(data: object, where: str) -> None:
     """What could not be read is not blamed for anything else."""
-    assert where == places(data)
+    assert [where] == places(data)
 
 
 def test_timeline_error_when_printed() -> None:
@@ -584,12 +585,11 @@ def load_anything(data: bytes) -> None:
     """A timeline or a TimelineError comes out, else the test fails with the exception."""
     try:
         timeline = load_timeline(data)
-    except TimelineError as error:
-        assert error.mistakes
-    else:
-        assert isinstance(timeline, Timeline)
-        assert timeline.clips
-        assert VALIDATOR.is_valid(json.loads(data.decode("utf-8-sig")))
+    except TimelineError:
+        return
+    assert isinstance(timeline, Timeline)
+    assert timeline.clips
+    assert VALIDATOR.is_valid(json.loads(data.decode("utf-8-sig")))
 
 
 @given(st.binary() | st.text().map(str.encode))
