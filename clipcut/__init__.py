@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clipcut.errors import ClipcutError as ClipcutError
     from clipcut.jsonio import load_timeline as load_timeline
-    from clipcut.render import render as render
+    from clipcut.pipeline import render as render
     from clipcut.settings import Settings as Settings
 
 __version__ = "0.1.0"
 __all__ = ["ClipcutError", "Settings", "__version__", "load_timeline", "render"]
 
-_HOMES = {"ClipcutError": "errors", "Settings": "settings", "load_timeline": "jsonio", "render": "render"}
+_HOMES = {"ClipcutError": "errors", "Settings": "settings", "load_timeline": "jsonio", "render": "pipeline"}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,12 +17,14 @@ import typer
 from clipcut import __version__
 from clipcut.errors import ClipcutError, Mistake, SettingsError, TimelineError
 from clipcut.files import write_atomic
-from clipcut.jsonio import MAX_BYTES, load_timeline, timeline_schema
+from clipcut.jsonio import MAX_BYTES, load_timeline
 from clipcut.log import LogListener, make_logger, trace_id_from, wants_colours
+from clipcut.pipeline import render
 from clipcut.plan import Method, Plan, build_plan
-from clipcut.render import Job, prepare, render
+from clipcut.preflight import Job, prepare
 from clipcut.report import RunFacts, build_report, clip_stats, report_bytes
 from clipcut.results import RenderResult, RenderStatus
+from clipcut.schema import timeline_schema
 from clipcut.settings import Settings, find_config, resolve_settings
 from clipcut.summary import plan_document, plan_lines, summary_lines
 from clipcut.timeline import Timeline, clips_per_video
@@ -265,7 +267,8 @@ def render_command(  # noqa: PLR0913  flag declarations
     document, data, base = _read_timeline(timeline)
     plan = build_plan(document, base)
     target = _output_path(output, document, base)
-    ready = prepare(document, plan, settings, output=target, timeline_name=timeline, force=force)
+    path = None if timeline == "-" else Path.cwd() / timeline
+    ready = prepare(document, plan, settings, output=target, name=timeline, path=path, force=force)
     facts = RunFacts(
         trace_id=trace_id_from(os.environ),
         job=_job_name(settings, timeline),

@@ -15,9 +15,10 @@ from clipcut.events import Listener
 from clipcut.ffmpeg.tools import NEEDED_ENCODERS, find_ffmpeg, inspect_ffmpeg
 from clipcut.jsonio import load_timeline
 from clipcut.limits import usable_cores
+from clipcut.pipeline import render
 from clipcut.placeholder import packaged_placeholder
 from clipcut.plan import Edit, build_plan
-from clipcut.render import prepare, render
+from clipcut.preflight import prepare
 from clipcut.results import ClipResult, RenderStatus
 from clipcut.settings import Settings
 
@@ -91,7 +92,7 @@ async def _self_test(settings: Settings) -> Finding:
         timeline = load_timeline(json.dumps(document).encode())
         plan = build_plan(timeline, Path(folder))
         own = attrs.evolve(settings, work_dir=None, report=None, placeholder_asset_path=None)
-        job = prepare(timeline, plan, own, output=Path(folder) / "test.mp4", timeline_name="self-test")
+        job = prepare(timeline, plan, own, output=Path(folder) / "test.mp4", name="self-test", path=None)
         with trio.move_on_after(60):
             result = await render(job, listener)
             is_fine = result.status is RenderStatus.COMPLETE

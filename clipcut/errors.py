@@ -15,6 +15,8 @@ This module imports nothing from clipcut, so every other module may import it.
 import difflib
 import enum
 import errno
+import json
+import re
 from collections.abc import Iterable, Sequence
 
 import attrs
@@ -66,6 +68,16 @@ class Mistake:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
+
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
+
+
+def child_path(where: str, key: str | int) -> str:
+    """Return the JSON path of what stands under a key or index; an odd key is quoted, so that it can be printed."""
+    if isinstance(key, int):
+        return f"{where}[{key}]"
+    return f"{where}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{where}[{json.dumps(key)[:80]}]"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -2,17 +2,16 @@
 
 import json
 import re
-import types
 import typing
 from collections import abc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
 import cattrs
 from cattrs.errors import AttributeValidationNote, ForbiddenExtraKeysError, IterableValidationNote
 
-from clipcut.errors import Mistake, TimelineError, nearest
+from clipcut.errors import Mistake, TimelineError, child_path, nearest
 from clipcut.scalars import ID_PATTERN, Number, Scalar, choice, show
 from clipcut.timebase import MAX_SECONDS
 from clipcut.timeline import (
@@ -28,6 +27,7 @@ from clipcut.timeline import (
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_CLIPS = 100_000
+MAX_DEPTH = 16
 TOP_LEVEL = ("version", "output", "sources", "clips")
 ID_RULE = "write 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit"
 _T = typing.TypeVar("_T")
@@ -39,11 +39,24 @@ class _Object(dict[str, Any]):
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
         seen: set[str] = set()
-        self.repeated = [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
+        self.repeated = {key: None for key, _ in pairs if key in seen or seen.add(key)}  # type: ignore[func-returns-value]
 
 
 def _refuse_constant(text: str) -> Number:
     return Number(text)  # NaN and the infinities become mistakes where they stand, like any bad number
+
+
+def _is_deep(document: object) -> bool:
+    """Tell whether a document is nested deeper than any timeline; without recursion, whatever it holds."""
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for parent in level
+            if isinstance(parent, dict | list)
+            for item in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+    return bool(level)
 
 
 def parse_document(data: bytes, name: str) -> object:
@@ -55,13 +68,16 @@ def parse_document(data: bytes, name: str) -> object:
     try:
         if len(data) > MAX_BYTES:
             raise ValueError(f"is larger than {MAX_BYTES // 2**20} MiB")
-        return json.loads(
+        document = json.loads(
             data.decode("utf-8-sig"),
             object_pairs_hook=_Object,
             parse_float=Number,
             parse_int=lambda text: int(text) if len(text) <= 18 else Number(text),
             parse_constant=_refuse_constant,
         )
+        if _is_deep(document):
+            raise RecursionError
+        return document  # noqa: TRY300
     except json.JSONDecodeError as exc:
         what = f"is not JSON: {exc.msg}, line {exc.lineno}, column {exc.colno}"
     except UnicodeDecodeError as exc:
@@ -73,16 +89,9 @@ def parse_document(data: bytes, name: str) -> object:
     raise TimelineError(f"{name} can't be used:", [Mistake("$", what)])
 
 
-def _scalar_of(kind: object) -> Scalar | None:
+def scalar_of(kind: object) -> Scalar | None:
+    """Return the ``Scalar`` of an annotated kind; None if it has none."""
     return next((extra for extra in getattr(kind, "__metadata__", ()) if isinstance(extra, Scalar)), None)
-
-
-def _optional_of(kind: object) -> Any:
-    """Return what stands beside ``None`` in ``X | None``, else None."""
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        rest = [arg for arg in typing.get_args(kind) if arg is not type(None)]
-        return rest[0] if len(rest) == 1 else None
-    return None
 
 
 def _expect_object(value: object) -> _Object:
@@ -91,7 +100,8 @@ def _expect_object(value: object) -> _Object:
     return value
 
 
-def _is_mapping(kind: Any) -> bool:
+def is_mapping(kind: Any) -> bool:
+    """Tell whether a kind is an object with keys of the user's own."""
     origin: object = typing.get_origin(kind)
     return origin is abc.Mapping
 
@@ -100,7 +110,7 @@ def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
 
     def scalar_hook(kind: Any) -> Callable[[object, Any], Any]:
-        scalar = typing.cast("Scalar", _scalar_of(kind))
+        scalar = typing.cast("Scalar", scalar_of(kind))
         return lambda value, _: scalar.read(value)
 
     def class_hook(kind: Any) -> Callable[[object, Any], Any]:
@@ -112,8 +122,8 @@ def _make_converter() -> cattrs.Converter:
         return lambda value, kind: structure(_expect_object(value), kind)
 
     converter.register_structure_hook_factory(attrs.has, class_hook)
-    converter.register_structure_hook_factory(_is_mapping, mapping_hook)
-    converter.register_structure_hook_factory(lambda kind: _scalar_of(kind) is not None, scalar_hook)
+    converter.register_structure_hook_factory(is_mapping, mapping_hook)
+    converter.register_structure_hook_factory(lambda kind: scalar_of(kind) is not None, scalar_hook)
     return converter
 
 
@@ -122,7 +132,7 @@ def _leaf_mistakes(error: BaseException, path: str) -> Iterator[Mistake]:
     if isinstance(error, ForbiddenExtraKeysError):
         known = [field.name for field in attrs.fields(error.cl)]
         for key in sorted(error.extra_fields):
-            yield Mistake(f"{path}.{key}", f"unknown key{nearest(key, known)}")
+            yield Mistake(child_path(path, key), f"unknown key{nearest(key, known)}")
     elif isinstance(error, KeyError):
         yield Mistake(path, "is missing")
     else:
@@ -135,13 +145,13 @@ def _walk(error: BaseException, path: str) -> Iterator[Mistake]:
         yield from _leaf_mistakes(error, path)
         return
     for child in error.exceptions:
-        step = ""
+        where = path
         for note in getattr(child, "__notes__", ()):
             if isinstance(note, AttributeValidationNote):
-                step = f".{note.name}"
+                where = child_path(path, note.name)
             elif isinstance(note, IterableValidationNote):
-                step = f"[{note.index}]" if isinstance(note.index, int) else f".{note.index}"
-        yield from _walk(child, path + step)
+                where = child_path(path, note.index)
+        yield from _walk(child, where)
 
 
 class _Reader:
@@ -159,68 +169,83 @@ class _Reader:
             self.mistakes += _walk(exc, path)
             return None
 
-    def version(self, value: object) -> None:
-        """Note any version but 1."""
+    def top_level(self, document: _Object) -> None:
+        """Note keys that are unknown, missing or repeated, and any version but 1."""
+        self.repeated_keys(document, "$")
+        for key in document:
+            if key not in TOP_LEVEL:
+                self.mistakes.append(Mistake(child_path("$", key), f"unknown key{nearest(key, TOP_LEVEL)}"))
+        for key in ("version", "sources", "clips"):
+            if key not in document:
+                self.mistakes.append(Mistake(f"$.{key}", "is missing"))
+        version = document.get("version", 1)
         try:
-            choice(1).read(value)
+            choice(1).read(version)
         except ValueError:
-            self.mistakes.append(
-                Mistake("$.version", f"{show(value)} is a version that this clipcut can't read; write 1")
-            )
+            what = f"{show(version)} is a version that this clipcut can't read; write 1"
+            self.mistakes.append(Mistake("$.version", what))
 
     def repeated_keys(self, value: object, path: str) -> None:
         """Note every key that stands twice in one object, however deep."""
         if isinstance(value, _Object):
-            self.mistakes += [
-                Mistake(f"{path}.{key}", "stands twice in one object; keep one") for key in value.repeated
-            ]
+            twice = [child_path(path, key) for key in value.repeated]
+            self.mistakes += [Mistake(where, "stands twice in one object; keep one") for where in twice]
         children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         for key, item in children:
-            self.repeated_keys(item, f"{path}.{key}" if isinstance(key, str) else f"{path}[{key}]")
+            self.repeated_keys(item, child_path(path, key))
 
-    def sources(self, value: object) -> dict[str, Source | None]:
-        """Structure each source by itself; None stands for one with mistakes."""
+    def sources(self, value: object) -> dict[str, Source | None] | None:
+        """Structure each source by itself; None stands for one with mistakes, or for all of them."""
         if not isinstance(value, _Object):
-            self.mistakes.append(
-                Mistake("$.sources", f'{show(value)} is not an object; write {{"NAME": {{...}}, ...}}')
-            )
-            return {}
+            what = f'{show(value)} is not an object; write {{"NAME": {{...}}, ...}}'
+            self.mistakes.append(Mistake("$.sources", what))
+            return None
         found: dict[str, Source | None] = {}
         for video_id, item in value.items():
+            where = child_path("$.sources", video_id)
             if not re.fullmatch(ID_PATTERN, video_id, re.ASCII):
-                self.mistakes.append(
-                    Mistake(f"$.sources.{video_id}", f"{show(video_id)} can't be a video_id; {ID_RULE}")
-                )
-            found[video_id] = self.read(item, Source, f"$.sources.{video_id}")
+                self.mistakes.append(Mistake(where, f"{show(video_id)} can't be a video_id; {ID_RULE}"))
+            found[video_id] = self.read(item, Source, where)
             if (source := found[video_id]) is not None:
                 self.mistakes += source_mistakes(video_id, source)
         return found
 
-    def clips(self, value: object, video_ids: Iterable[str]) -> list[Clip | None]:
-        """Structure each clip by itself; None stands for one that is beyond reading."""
+    def clips(self, value: object) -> "list[_ReadClip]":
+        """Structure each clip by itself."""
         if not isinstance(value, list) or not value:
-            self.mistakes.append(
-                Mistake("$.clips", f"{show(value)} is not a list of clips; write [{{...}}, ...], at least one")
-            )
+            what = f"{show(value)} is not a list of clips; write [{{...}}, ...], at least one"
+            self.mistakes.append(Mistake("$.clips", what))
             return []
         if len(value) > MAX_CLIPS:
             self.mistakes.append(
                 Mistake("$.clips", f"{len(value)} clips are more than {MAX_CLIPS}; split the timeline")
             )
             return []
-        return [self.clip(item, f"$.clips[{index}]", video_ids) for index, item in enumerate(value)]
+        return [self.clip(item, f"$.clips[{index}]") for index, item in enumerate(value)]
 
-    def clip(self, item: object, where: str, video_ids: Iterable[str]) -> Clip | None:
+    def clip(self, item: object, where: str) -> "_ReadClip":
         """Structure one clip; one with mistakes keeps its good fields, so that what is wrong between them shows too."""
         before = len(self.mistakes)
         clip = self.read(item, Clip, where)
         if clip is not None or not isinstance(item, _Object):
-            return clip
+            return _ReadClip(clip)
         bad = {mistake.where.removeprefix(f"{where}.") for mistake in self.mistakes[before:]}
-        stand_ins = {"start": 0, "end": MAX_SECONDS, "duration": MAX_SECONDS, "video_id": next(iter(video_ids), "-")}
-        kept = {key: value for key, value in item.items() if key not in bad}
-        kept |= {key: value for key, value in stand_ins.items() if key in bad}
-        return self._converter.structure(_Object(list(kept.items())), Clip) if kept["video_id"] != "-" else None
+        known = {field.name for field in attrs.fields(Clip)} - bad
+        kept = {key: value for key, value in item.items() if key in known}
+        if "video_id" in bad:
+            kept["video_id"] = "unreadable"
+        if bad & {"start", "end", "duration"}:  # nothing can be said of its length, only of which fields it has
+            kept["start"] = 0
+            kept |= {key: MAX_SECONDS for key in ("end", "duration") if item.get(key) is not None}
+        return _ReadClip(self._converter.structure(_Object(list(kept.items())), Clip), frozenset(bad))
+
+
+@attrs.frozen
+class _ReadClip:
+    """A clip as far as it could be read, with the names of the fields that could not; None if it is no object."""
+
+    clip: Clip | None
+    bad: frozenset[str] = frozenset()
 
 
 def _document_order(mistake: Mistake) -> tuple[int, int]:
@@ -243,26 +268,21 @@ def structure_timeline(document: object, name: str) -> Timeline:
     if not isinstance(document, _Object):
         what = f"{show(document)} is not an object; a timeline begins with {{"
         raise TimelineError(f"{name} can't be used:", [Mistake("$", what)])
-    reader.repeated_keys(document, "$")
-    unknown = [key for key in document if key not in TOP_LEVEL]
-    reader.mistakes += [Mistake(f"$.{key}", f"unknown key{nearest(key, TOP_LEVEL)}") for key in unknown]
-    missing = [key for key in ("version", "sources", "clips") if key not in document]
-    reader.mistakes += [Mistake(f"$.{key}", "is missing") for key in missing]
-    reader.version(document.get("version", 1))
+    reader.top_level(document)
     output = reader.read(document.get("output", _Object([])), Output, "$.output")
     sources = reader.sources(document["sources"]) if "sources" in document else None
-    clips = reader.clips(document["clips"], sources or ()) if "clips" in document else []
+    clips = reader.clips(document["clips"]) if "clips" in document else []
     fps = output.fps if output is not None else None
-    for index, clip in enumerate(clips):
+    for index, (clip, bad) in enumerate((read.clip, read.bad) for read in clips):
         if clip is not None:
-            reader.mistakes += clip_mistakes(index, clip, sources, fps)
-    reader.mistakes += id_mistakes(clips)
+            reader.mistakes += clip_mistakes(index, clip, None if "video_id" in bad else sources, fps)
+    reader.mistakes += id_mistakes([None if "id" in read.bad else read.clip for read in clips])
     if reader.mistakes or output is None or sources is None:
         raise TimelineError(f"{name} can't be used:", sorted(reader.mistakes, key=_document_order))
     return Timeline(
         output=output,
         sources={video_id: source for video_id, source in sources.items() if source is not None},
-        clips=named_clips([clip for clip in clips if clip is not None]),
+        clips=named_clips([read.clip for read in clips if read.clip is not None]),
     )
 
 
@@ -277,51 +297,3 @@ def load_timeline(data: bytes, name: str = "the timeline") -> Timeline:
         TimelineError: With every mistake that it has, each with its JSON path and what to write instead.
     """
     return structure_timeline(parse_document(data, name), name)
-
-
-def _schema_of(kind: Any) -> dict[str, Any]:
-    if (scalar := _scalar_of(kind)) is not None:
-        return dict(scalar.schema)
-    if (inner := _optional_of(kind)) is not None:
-        return {"anyOf": [_schema_of(inner), {"type": "null"}]}
-    if _is_mapping(kind):
-        return {"type": "object", "additionalProperties": _schema_of(typing.get_args(kind)[1])}
-    return _class_schema(kind)
-
-
-def _class_schema(cls: Any) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls, include_extras=True)
-    schema: dict[str, Any] = {"type": "object", "description": (cls.__doc__ or "").strip().partition("\n")[0]}
-    schema["properties"] = {field.name: _schema_of(hints[field.name]) for field in attrs.fields(cls)}
-    if required := [field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING]:
-        schema["required"] = required
-    return schema | {"additionalProperties": False}
-
-
-def timeline_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of a version 1 timeline, made from the model's own fields.
-
-    What no schema can say (ids are unique, a clip's source exists, it ends after it starts) ``load_timeline`` checks.
-    """
-    clip = _class_schema(Clip)
-    clip["oneOf"] = [
-        {"required": [one], "properties": {one: {"not": {"type": "null"}}, other: {"type": "null"}}}
-        for one, other in (("end", "duration"), ("duration", "end"))
-    ]
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "clipcut timeline, version 1",
-        "type": "object",
-        "properties": {
-            "version": {"const": 1, "type": "integer"},
-            "output": _class_schema(Output),
-            "sources": {
-                "type": "object",
-                "propertyNames": {"pattern": f"^{ID_PATTERN}$"},
-                "additionalProperties": _class_schema(Source),
-            },
-            "clips": {"type": "array", "items": clip, "minItems": 1, "maxItems": MAX_CLIPS},
-        },
-        "required": ["version", "sources", "clips"],
-        "additionalProperties": False,
-    }

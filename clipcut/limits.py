@@ -16,23 +16,36 @@ import attrs
 import trio
 
 
-def _quota_cores(cgroup_root: Path) -> float | None:
-    """Return the CPU quota of this process's control group in cores; None where there is none."""
+def _group_quota(folder: Path) -> float:
+    """Return the CPU quota that one control group has, in cores; infinite where it has none."""
     with contextlib.suppress(OSError, ValueError):
-        quota, period = (cgroup_root / "cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
+        quota, period = (folder / "cpu.max").read_text().split()
+        return math.inf if quota == "max" else int(quota) / int(period)
     with contextlib.suppress(OSError, ValueError):
-        quota_us = int((cgroup_root / "cpu/cpu.cfs_quota_us").read_text())
-        period_us = int((cgroup_root / "cpu/cpu.cfs_period_us").read_text())
-        return quota_us / period_us if quota_us > 0 else None
-    return None
+        quota_us = int((folder / "cpu.cfs_quota_us").read_text())
+        period_us = int((folder / "cpu.cfs_period_us").read_text())
+        return quota_us / period_us if quota_us > 0 else math.inf
+    return math.inf
 
 
-def usable_cores(cgroup_root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Count the cores that this process may use: its affinity, and its control group's quota rounded up; at least 1."""
+def _quota_cores(root: Path, membership: Path) -> float:
+    """Return the smallest CPU quota of this process's control group and those around it, in cores."""
+    smallest = math.inf
+    with contextlib.suppress(OSError):
+        for line in membership.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            base = root / "cpu" if "cpu" in controllers.split(",") else root
+            group = base / path.lstrip("/")
+            for folder in [group, *(parent for parent in group.parents if parent.is_relative_to(base))]:
+                smallest = min(smallest, _group_quota(folder))
+    return smallest
+
+
+def usable_cores(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int:
+    """Count the cores that this process may use: its affinity, bounded by its control groups' quota; at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota_cores(cgroup_root)
-    return max(1, cores if quota is None else min(cores, math.ceil(quota)))
+    quota = _quota_cores(root, membership)
+    return max(1, cores if math.isinf(quota) else min(cores, math.ceil(quota)))
 
 
 @attrs.frozen

@@ -48,9 +48,13 @@ def show(value: object) -> str:
     """Write a value as the document has it, shortened."""
     if isinstance(value, Number):
         text = value.text
+    elif isinstance(value, list):
+        text = f"[{', '.join(show(item) for item in value[:20])}]"
+    elif isinstance(value, dict):
+        text = f"{{{', '.join(f'{show(key)}: {show(item)}' for key, item in list(value.items())[:20])}}}"
     else:
-        text = json.dumps(value, ensure_ascii=False, default=lambda other: getattr(other, "text", "…"))
-    return text if len(text) <= 60 else text[:57] + "…"
+        text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _number(value: object) -> Fraction:
@@ -138,6 +142,15 @@ def _read_text(value: object) -> str:
     return value
 
 
+def _read_secret(value: object) -> str:
+    """Read a text that may be a secret, so no message repeats it."""
+    if not isinstance(value, str) or not value.isprintable() or not value.isascii():
+        raise ValueError(
+            "is not a text that a header can carry (its value isn't shown here); write plain ASCII in quotes"
+        )
+    return value
+
+
 def _read_filled(value: object) -> str:
     if not (text := _read_text(value)):
         raise ValueError("an empty text says nothing; leave the field out or fill it")
@@ -204,6 +217,7 @@ OFFSET = decimal(-MAX_SECONDS, MAX_SECONDS)
 GAIN = decimal(-120, 60)
 SIZE = integer(16, 8192, step=2)
 TEXT = Scalar(_read_text, {"type": "string"})
+SECRET = Scalar(_read_secret, {"type": "string", "pattern": r"^[ -~]*$"})
 FILLED = Scalar(_read_filled, {"type": "string", "minLength": 1})
 IDENTIFIER = Scalar(_read_identifier, {"type": "string", "pattern": f"^{ID_PATTERN}$"})
 FLAG = Scalar(_read_flag, {"type": "boolean"})

@@ -196,15 +196,22 @@ def find_config(flag: str | None, environ: Mapping[str, str], cwd: Path) -> Path
     for where, named in (("--config", flag), (CONFIG_VARIABLE, environ.get(CONFIG_VARIABLE) or None)):
         if named is not None:
             path = cwd / named
-            if not path.is_file():
+            if not _is_file(path):
                 raise SettingsError("The settings can't be used:", [Mistake(where, f"there is no file {path}")])
             return path
-    if (here := cwd / CONFIG_NAME).is_file():
+    if _is_file(here := cwd / CONFIG_NAME):
         return here
     import platformdirs  # noqa: PLC0415  only a render without ./clipcut.toml needs it
 
     user = platformdirs.user_config_path("clipcut") / CONFIG_NAME
-    return user if user.is_file() else None
+    return user if _is_file(user) else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False  # such as a name that is too long
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -215,7 +222,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:  # ValueError: not UTF-8, not TOML, or thousands of digits
         raise SettingsError("The settings can't be used:", [Mistake(str(path), f"can't be read: {exc}")]) from exc
 
 
@@ -245,7 +252,9 @@ class _Resolver:
             if isinstance(raw, bool) or not isinstance(raw, option.kind):
                 self.mistakes.append(Mistake(where, f"{raw!r} has the wrong type; {_expected(option)}"))
                 return None, Origin.FILE
-            return self._parse(option, where, str(raw), self._config_path.parent), Origin.FILE
+            # a TOML number may have more digits than Python writes out
+            text = str(max(-1, min(raw, 10**12)) if isinstance(raw, int) else raw)
+            return self._parse(option, where, text, self._config_path.parent), Origin.FILE
         return option.default, Origin.DEFAULT
 
     def _parse(self, option: Option, where: str, text: str, base: Path) -> Any:

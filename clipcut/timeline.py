@@ -5,13 +5,15 @@ ranges are half-open. Each field's kind and its JSON Schema stand in the annotat
 """
 
 import collections
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import attrs
 
-from clipcut.errors import Mistake, nearest
+from clipcut.errors import Mistake, child_path, nearest
 from clipcut.scalars import (
     BITRATE,
     FILLED,
@@ -21,12 +23,17 @@ from clipcut.scalars import (
     IDENTIFIER,
     PATHS,
     SECONDS,
+    SECRET,
     SIZE,
     TEXT,
     choice,
     decimal,
+    show,
 )
 from clipcut.timebase import decimal_text
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 
 Seconds = Annotated[Fraction, SECONDS]
 
@@ -92,7 +99,7 @@ class Source:
     url: Annotated[str, FILLED] | None = None
     twelvelabs: TwelveLabs | None = None
     local: Annotated[tuple[str, ...], PATHS] | None = None
-    headers: Mapping[str, Annotated[str, TEXT]] | None = attrs.field(default=None, hash=False)
+    headers: Mapping[str, Annotated[str, SECRET]] | None = attrs.field(default=None, hash=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -128,18 +135,33 @@ def automatic_id(index: int) -> str:
     return f"clip-{index + 1:04}"
 
 
+def _address_problem(address: str) -> str | None:
+    """Return what is wrong with an address; None if it is http, https, file or a path."""
+    scheme = _SCHEME.match(address)
+    if scheme is not None and scheme[1].lower() not in ("http", "https", "file"):
+        return "is not an address that clipcut reads; write http, https, file or a path"
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return "is not an address that can be understood"
+    if scheme is not None and scheme[1].lower() != "file" and not parts.hostname:
+        return "names no host"
+    return None
+
+
 def source_mistakes(video_id: str, source: Source) -> Iterator[Mistake]:
     """Yield what is wrong between the fields of one source."""
-    where = f"$.sources.{video_id}"
+    where = child_path("$.sources", video_id)
     if source.url is not None and source.twelvelabs is not None:
         yield Mistake(where, 'has both "url" and "twelvelabs"; keep one of them')
     if source.url is None and source.twelvelabs is None and source.local is None:
         yield Mistake(where, 'names no media; give it a "url", "twelvelabs" or "local"')
-    for name, value in (source.headers or {}).items():
-        if not name or not all(char.isalnum() or char in "!#$%&'*+-.^_`|~" for char in name) or not name.isascii():
-            yield Mistake(f"{where}.headers", f'"{name}" is not a header name')
-        elif not value.isprintable() or not value.isascii():
-            yield Mistake(f"{where}.headers.{name}", "has characters that no header can carry")
+    for field, address in [("url", source.url), *(("local", path) for path in source.local or ())]:
+        if address is not None and (problem := _address_problem(address)) is not None:
+            yield Mistake(f"{where}.{field}", f"{show(address)} {problem}")
+    for name in source.headers or ():
+        if not _HEADER_NAME.fullmatch(name):
+            yield Mistake(child_path(f"{where}.headers", name), "is not a name that a header can have")
 
 
 def clip_mistakes(index: int, clip: Clip, known_ids: Iterable[str] | None, fps: Fraction | None) -> Iterator[Mistake]:
@@ -172,7 +194,9 @@ def id_mistakes(clips: Sequence[Clip | None]) -> Iterator[Mistake]:
     """Yield a mistake for each id that stood before, automatic ones included (None: a clip that could not be read)."""
     seen: dict[str, int] = {}
     for index, clip in enumerate(clips):
-        name = clip.id if clip is not None and clip.id is not None else automatic_id(index)
+        if clip is None:
+            continue
+        name = clip.id if clip.id is not None else automatic_id(index)
         first = seen.setdefault(name, index)
         if first != index:
             yield Mistake(f"$.clips[{index}].id", f'"{name}" is the id of $.clips[{first}] too; ids are unique')

@@ -3,6 +3,7 @@
 import copy
 import math
 import string
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -54,7 +55,7 @@ def json_values() -> st.SearchStrategy[Any]:
 
 
 def _ids() -> st.SearchStrategy[str]:
-    return st.builds(str.__add__, st.sampled_from(LETTERS), st.text(LETTERS + "_-", max_size=10))
+    return st.builds(str.__add__, st.sampled_from(string.ascii_letters), st.text(LETTERS + "_-", max_size=10))
 
 
 def _texts() -> st.SearchStrategy[str]:
@@ -240,7 +241,7 @@ REQUIRED = {
     "twelvelabs": ("index_id", "video_id"),
     "clip": ("video_id", "start"),
 }
-UNKNOWN_KEYS = ("startt", "vidoe_id", "Version", "clip", "colour", "x", "URL", "$schema")
+UNKNOWN_KEYS = ("startt", "vidoe_id", "Version", "clip", "colour", "x", "URL")
 
 
 def _objects(document: Document) -> list[tuple[str, str, Document]]:
@@ -255,6 +256,16 @@ def _objects(document: Document) -> list[tuple[str, str, Document]]:
         found += [(kind, f"{where}.{kind}", source[kind]) for kind in ("twelvelabs", "headers") if source.get(kind)]
     found += [("clip", f"$.clips[{index}]", clip) for index, clip in enumerate(document["clips"])]
     return found
+
+
+def every_broken_value(document: Document) -> Iterator[tuple[str, Broken]]:
+    """Break each field of each object of a good timeline in every known way; yields the kind of object with it."""
+    for place, (kind, where, _) in enumerate(_objects(document)):
+        for key, values in BAD_VALUES[kind].items():
+            for value in values:
+                broken = copy.deepcopy(document)
+                _objects(broken)[place][2][key] = value
+                yield kind, Broken(broken, f"{where}.{key}")
 
 
 @st.composite

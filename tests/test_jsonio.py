@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from strategies import Broken, broken_timelines, decimals, json_values, timelines
+from strategies import BAD_VALUES, Broken, broken_timelines, decimals, every_broken_value, json_values, timelines
 
 from clipcut.errors import TimelineError
-from clipcut.jsonio import load_timeline, timeline_schema
+from clipcut.jsonio import load_timeline
+from clipcut.schema import timeline_schema
 from clipcut.timeline import Timeline
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -21,6 +22,40 @@ VALIDATOR = Draft202012Validator(timeline_schema())
 CLIP = {"video_id": "v1", "start": 0, "end": 1}
 TAKEN = CLIP | {"id": "clip-0001"}
 """A clip that is written with the automatic id of the first."""
+
+
+FULL = {
+    "version": 1,
+    "output": {
+        "path": "mix.mp4",
+        "width": 640,
+        "height": 360,
+        "fps": "30000/1001",
+        "fit": "cover",
+        "video": {"codec": "h264", "crf": 18.5, "preset": "fast"},
+        "audio": {"codec": "aac", "bitrate": "96k", "sample_rate": 44100, "channels": 1},
+    },
+    "sources": {
+        "v1": {
+            "url": "https://cdn.example/v1.m3u8",
+            "local": "v1.mp4",
+            "headers": {"Authorization": "${TOKEN}"},
+        },
+        "v3": {"twelvelabs": {"index_id": "i", "video_id": "v"}, "local": ["a.mp4", "b.mp4"]},
+    },
+    "clips": [
+        {"id": "line-001", "video_id": "v1", "start": 12.5, "end": 15.0},
+        {
+            "id": "line-002",
+            "video_id": "v3",
+            "start": "00:01:02.250",
+            "duration": 2.4,
+            "mute": True,
+            "gain_db": -6,
+            "label": "two",
+        },
+    ],
+}
 
 
 def document(**fields: object) -> dict[str, Any]:
@@ -99,42 +134,7 @@ def test_load_timeline_when_small() -> None:
 
 def test_load_timeline_when_every_field_is_written() -> None:
     """Each field is read into its place."""
-    timeline = load_timeline(
-        encoded(
-            {
-                "version": 1,
-                "output": {
-                    "path": "mix.mp4",
-                    "width": 640,
-                    "height": 360,
-                    "fps": "30000/1001",
-                    "fit": "cover",
-                    "video": {"codec": "h264", "crf": 18.5, "preset": "fast"},
-                    "audio": {"codec": "aac", "bitrate": "96k", "sample_rate": 44100, "channels": 1},
-                },
-                "sources": {
-                    "v1": {
-                        "url": "https://cdn.example/v1.m3u8",
-                        "local": "v1.mp4",
-                        "headers": {"Authorization": "${TOKEN}"},
-                    },
-                    "v3": {"twelvelabs": {"index_id": "i", "video_id": "v"}, "local": ["a.mp4", "b.mp4"]},
-                },
-                "clips": [
-                    {"id": "line-001", "video_id": "v1", "start": 12.5, "end": 15.0},
-                    {
-                        "id": "line-002",
-                        "video_id": "v3",
-                        "start": "00:01:02.250",
-                        "duration": 2.4,
-                        "mute": True,
-                        "gain_db": -6,
-                        "label": "two",
-                    },
-                ],
-            }
-        )
-    )
+    timeline = load_timeline(encoded(FULL))
     assert Fraction(30000, 1001) == timeline.output.fps
     assert ("mix.mp4", 640, 360, "cover") == (
         timeline.output.path,
@@ -483,6 +483,23 @@ def test_load_timeline_when_nothing_follows(data: object, where: str) -> None:
     assert [where] == places(data)
 
 
+@pytest.mark.parametrize(
+    ("clip", "where"),
+    [
+        pytest.param({"start": "x", "end": 5, "duration": 3}, ["start", ""], id="bad start, both ends"),
+        pytest.param({"start": "x"}, ["start", ""], id="bad start, no end"),
+        pytest.param({"start": 5, "end": "x", "duration": 3}, ["end", ""], id="bad end, both ends"),
+        pytest.param({"start": 5, "end": 4, "x y": 1}, ["x y", "end"], id="odd key, end before start"),
+        pytest.param({"start": 5, "end": 4, "y" * 200: 1, "y" * 201: 1}, ["y", "y", "end"], id="two long keys"),
+    ],
+)
+def test_load_timeline_when_clip_is_bad_and_its_fields_disagree(clip: dict[str, Any], where: list[str]) -> None:
+    """What is wrong between fields is reported beside what is wrong in them."""
+    found = places(document(clips=[{"video_id": "v1"} | clip]))
+    assert len(where) == len(found)
+    assert all(path.startswith("$.clips[0]") and part in path for part, path in zip(where, found, strict=True))
+
+
 def test_timeline_error_when_printed() -> None:
     """The message names the document, then gives a line to each mistake."""
     with pytest.raises(TimelineError) as caught:
@@ -538,6 +555,16 @@ def test_timeline_schema_when_good(data: dict[str, Any]) -> None:
         clip.id for clip in timeline.clips
     ]
     VALIDATOR.validate(data)
+
+
+@pytest.mark.parametrize("kind", BAD_VALUES)
+def test_timeline_schema_when_one_value_is_broken(kind: str) -> None:
+    """Every value of a wrong type or out of range is refused by both, by load_timeline at its place."""
+    found = [broken for of, broken in every_broken_value(FULL) if of == kind]
+    assert found
+    assert [] == [
+        broken for broken in found if broken.where not in places(broken.document) or VALIDATOR.is_valid(broken.document)
+    ]
 
 
 @given(broken_timelines())

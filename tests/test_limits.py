@@ -139,20 +139,30 @@ def test_encoders_get_more_threads_when_concurrency_is_low() -> None:
 @pytest.mark.parametrize(
     ("files", "most"),
     [
-        pytest.param({"cpu.max": "50000 100000"}, 1, id="half-a-core"),
-        pytest.param({"cpu.max": "max 100000"}, None, id="no-quota"),
-        pytest.param({"cpu.max": "nonsense"}, None, id="nonsense"),
-        pytest.param({"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1, id="older-groups"),
-        pytest.param({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None, id="older-no-quota"),
+        pytest.param({"me": "0::/", "cpu.max": "50000 100000"}, 1, id="half-a-core"),
+        pytest.param({"me": "0::/", "cpu.max": "max 100000"}, None, id="no-quota"),
+        pytest.param({"me": "0::/", "cpu.max": "nonsense"}, None, id="nonsense"),
+        pytest.param({"me": "0::/a/b", "a/b/cpu.max": "max 1", "a/cpu.max": "90000 100000"}, 1, id="a-group-around-it"),
+        pytest.param({"me": "0::/a", "a/cpu.max": "90000 100000"}, 1, id="a-service"),
+        pytest.param(
+            {"me": "4:cpu,cpuacct:/", "cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"},
+            1,
+            id="older-groups",
+        ),
+        pytest.param(
+            {"me": "4:cpu,cpuacct:/", "cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"},
+            None,
+            id="older-no-quota",
+        ),
         pytest.param({}, None, id="no-groups"),
     ],
 )
 def test_a_quota_bounds_the_cores(tmp_path: Path, files: dict[str, str], most: int | None) -> None:
     """A container's CPU quota counts like missing cores."""
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
 
-    cores = usable_cores(tmp_path)
+    cores = usable_cores(tmp_path, tmp_path / "me")
 
-    assert cores == (most if most is not None else usable_cores(tmp_path / "nowhere"))
+    assert cores == (most if most is not None else usable_cores(tmp_path, tmp_path / "nowhere"))

@@ -1,7 +1,6 @@
-"""A render from its plan to its result, step by step: the place to start reading.
+"""A render from its job to its result, step by step: the place to start reading.
 
-``prepare`` decides everything that can be decided before any work and raises what is a mistake of the caller (exit 2).
-``render`` then does the work; whatever happens there becomes a ``RenderResult``.
+Whatever happens here becomes a ``RenderResult``; what is a mistake of the caller was found before, in ``preflight``.
 """
 
 import contextlib
@@ -16,124 +15,16 @@ import trio
 
 from clipcut.assemble import Assembly
 from clipcut.cut import Cutter, FFmpegCutter
-from clipcut.errors import ClipcutError, Mistake, RenderError, SettingsError, TimelineError
+from clipcut.errors import ClipcutError, RenderError
 from clipcut.events import Listener
 from clipcut.extract import Extraction, milliseconds_since
-from clipcut.ffmpeg.mux import MARK, SUFFIXES, is_ours
 from clipcut.ffmpeg.tools import Tool, find_ffmpeg, inspect_ffmpeg
 from clipcut.files import replace, work_folder
 from clipcut.limits import Limits, usable_cores
-from clipcut.placeholder import packaged_placeholder
-from clipcut.plan import Method, Plan
-from clipcut.report import default_report_path
+from clipcut.preflight import Job
 from clipcut.results import ClipResult, OutputFacts, RenderResult, RenderStatus, Status
-from clipcut.settings import Settings
-from clipcut.timeline import Timeline
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@attrs.frozen(kw_only=True)
-class Job:
-    """A render that may begin.
-
-    Attributes:
-        plan: What to do.
-        settings: The effective settings.
-        output: The finished video's path, absolute.
-        report: The report's path, absolute; None for stdout.
-        placeholder: The placeholder clip.
-        work_parent: The folder that the private work folder is made in.
-        comment: The mark that the output carries.
-    """
-
-    plan: Plan
-    settings: Settings
-    output: Path
-    report: Path | None
-    placeholder: Path
-    work_parent: Path
-    comment: str
-
-
-def _output_mistakes(output: Path, plan: Plan, *, force: bool) -> Iterator[Mistake]:
-    """Yield why the output can't be written, or must not be replaced."""
-    if output.suffix.lower() not in SUFFIXES:
-        yield Mistake(str(output), f"has no suffix of a container that clipcut writes; end it in {', '.join(SUFFIXES)}")
-    if not output.parent.is_dir():
-        yield Mistake(str(output), f"the folder {output.parent} doesn't exist; make it first")
-    elif not os.access(output.parent, os.W_OK):
-        yield Mistake(str(output), f"the folder {output.parent} can't be written to")
-    if output.is_dir():
-        yield Mistake(str(output), "is a folder; name a file")
-        return
-    media = {rung.location for edit in plan.edits for rung in edit.ladder if rung.method is Method.LOCAL}
-    if output.exists() and any(os.path.exists(path) and os.path.samefile(path, output) for path in media):  # noqa: PTH110, PTH121
-        yield Mistake(str(output), "is one of the timeline's own sources; write somewhere else")
-    elif output.exists() and not force and not is_ours(output):
-        yield Mistake(
-            str(output), "exists and was not made by clipcut; choose another output, or replace it with --force"
-        )
-
-
-def _unset_variables(timeline: Timeline) -> Iterator[Mistake]:
-    """Yield the ``${NAME}`` of headers that the environment lacks."""
-    for video_id, source in timeline.sources.items():
-        for header, value in (source.headers or {}).items():
-            for part in value.split("${")[1:]:
-                name = part.partition("}")[0]
-                if name not in os.environ:
-                    yield Mistake(f"$.sources.{video_id}.headers.{header}", f"the variable {name} is not set")
-
-
-def prepare(
-    timeline: Timeline, plan: Plan, settings: Settings, *, output: Path, timeline_name: str, force: bool = False
-) -> Job:
-    """Check what can be checked before any work.
-
-    Args:
-        timeline: The checked timeline.
-        plan: Its plan.
-        settings: The effective settings.
-        output: The finished video's path, absolute.
-        timeline_name: What the user calls the timeline; its file name goes into the mark.
-        force: Whether a file that isn't clipcut's may be replaced.
-
-    Raises:
-        TimelineError, SettingsError: Something can't be used; nothing was touched.
-    """
-    if mistakes := list(_unset_variables(timeline)):
-        raise TimelineError(f"{timeline_name} can't be used:", mistakes)
-    if mistakes := list(_output_mistakes(output, plan, force=force)):
-        raise SettingsError("The output can't be used:", mistakes)
-    placeholder = Path(settings.placeholder_asset_path or packaged_placeholder())
-    if settings.placeholder_asset_path is not None and not _is_readable(placeholder):
-        raise SettingsError("The settings can't be used:", [Mistake("--placeholder", f"{placeholder} can't be read")])
-    work_parent = Path(settings.work_dir) if settings.work_dir is not None else output.parent
-    if not work_parent.is_dir() or not os.access(work_parent, os.W_OK):
-        raise SettingsError(
-            "The settings can't be used:", [Mistake("--work-dir", f"{work_parent} is no writable folder")]
-        )
-    report = Path(settings.report) if settings.report is not None else default_report_path(output)
-    if settings.report != "-" and (report.is_dir() or not report.parent.is_dir()):
-        raise SettingsError("The settings can't be used:", [Mistake("--report", f"{report} can't be written")])
-    return Job(
-        plan=plan,
-        settings=settings,
-        output=output,
-        report=None if settings.report == "-" else report,
-        placeholder=placeholder,
-        work_parent=work_parent,
-        comment=f"{MARK} {Path(timeline_name).name}",
-    )
-
-
-def _is_readable(path: Path) -> bool:
-    try:
-        with path.open("rb"):
-            return path.is_file()
-    except OSError:
-        return False
 
 
 @attrs.define

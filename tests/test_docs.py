@@ -1,0 +1,58 @@
+"""What the documents promise is what the program does."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from conftest import ON_PATH
+
+from clipcut.cli import run
+from clipcut.settings import OPTIONS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_every_ffmpeg_is_tested_where_that_is_promised() -> None:
+    """On CI a missing FFmpeg on the PATH is a failure, as it would skip half of the media tests."""
+    if os.environ.get("CLIPCUT_TESTS_NEED_EVERYTHING"):
+        assert ON_PATH is not None
+
+
+def test_every_flag_of_render_is_in_the_readme(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The README's settings table has every flag that ``--help`` has, and no other."""
+    monkeypatch.setenv("COLUMNS", "200")
+    run(["render", "--help"])
+    shown = set(re.findall(r"(--[a-z][a-z-]+)", capfd.readouterr().out.split("Examples")[0])) - {"--help"}
+    table = README.split("## Settings")[1].split("## The report")[0].split("| flag |")[1]
+    listed = set(re.findall(r"(--[a-z][a-z-]+)", table))
+
+    assert shown - {"--verbose", "--quiet"} == listed
+
+
+def test_every_setting_is_in_the_readme_with_its_names() -> None:
+    """Flag, variable and file key of a setting stand in one row."""
+    for option in OPTIONS:
+        row = next(line for line in README.splitlines() if line.startswith("|") and f"`{option.name}`" in line)
+        assert option.flag in row
+        assert f"`{option.env}`" in row
+
+
+def test_the_readme_shows_a_timeline_that_is_one() -> None:
+    """The example is read by the program itself."""
+    from clipcut.jsonio import load_timeline  # noqa: PLC0415
+
+    example = README.split("## The timeline")[1].split("```json")[1].split("```")[0]
+
+    assert 2 == len(load_timeline(example.encode()).clips)
+
+
+def test_the_two_commands_stand_on_the_first_screen() -> None:
+    """What a new user types."""
+    first_screen = "\n".join(README.splitlines()[:40])
+
+    assert "pip install . && clipcut render fixtures/demo.json" in first_screen
+    assert "pip install nox && nox" in first_screen
