@@ -14,7 +14,7 @@ import trio
 
 from clipcut.errors import Reason, RenderError, SourceError
 from clipcut.ffmpeg import argv as build
-from clipcut.ffmpeg.excerpt import Excerpt, make_excerpt
+from clipcut.ffmpeg.excerpt import Excerpt, Need, make_excerpt
 from clipcut.ffmpeg.mux import count_frames
 from clipcut.ffmpeg.probe import MediaInfo, probe
 from clipcut.ffmpeg.process import Completed, run
@@ -27,6 +27,8 @@ from clipcut.timeline import Output
 T = TypeVar("T")
 _PICTURE = re.compile(rb"frame:\d+ +pts:(-?\d+) ")
 _ERROR = re.compile(r"\[(?:error|fatal|panic)\] ")
+_HARMLESS = re.compile(r"mmco: unref short failure")
+"""What a decoder says of references that lie before an open group of pictures; a lost picture says more than that."""
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 _REFUSED = re.compile(r"not on whitelist|[Pp]icture size .* is invalid|Video uses a .* is not supported")
 
@@ -81,15 +83,22 @@ class FFmpegCutter:
         if rung.method is Method.PLACEHOLDER:
             return await self._fill(edit, target)
         info = await self._probes.get(media_path(rung))
-        excerpt = await self._excerpt(edit, info)
+        need = build.need_of(edit, info.video, self.output.fps)
+        excerpt = await self._excerpt(edit, info, need)
         try:
+            return await self._encode(edit, info, excerpt, target)
+        except SourceError as exc:
+            if exc.reason is not Reason.UNDECODABLE or excerpt.keyframe <= info.video.zero_seconds:
+                raise
+            # Not every keyframe is a clean start: with intra refresh the picture heals over the next second. What is
+            # really damaged fails again.
+            excerpt = await self._excerpt(edit, info, attrs.evolve(need, before=excerpt.keyframe))
             return await self._encode(edit, info, excerpt, target)
         finally:
             excerpt.path.unlink(missing_ok=True)
 
-    async def _excerpt(self, edit: Edit, info: MediaInfo) -> Excerpt:
+    async def _excerpt(self, edit: Edit, info: MediaInfo, need: Need) -> Excerpt:
         path = self.folder / f"{edit.index:06}.nut"
-        need = build.need_of(edit, info.video, self.output.fps)
         try:
             excerpt = await self._in_thread(make_excerpt, info, need, path, trio.from_thread.check_cancelled)
         except BaseException:
@@ -182,7 +191,7 @@ def judge(done: Completed, source: Path) -> None:
         SourceError: ``undecodable``, ``refused`` or ``ffmpeg``.
         RenderError: There is no room to work in.
     """
-    errors = [line for line in done.stderr if _ERROR.search(line)]
+    errors = [line for line in done.stderr if _ERROR.search(line) and not _HARMLESS.search(line)]
     if any(_NO_ROOM.search(line) for line in errors):
         raise RenderError(
             f"There is no room for working files: {_plain(errors[0])}. Free some, or name another --work-dir."

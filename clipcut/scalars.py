@@ -95,9 +95,10 @@ def integer(low: int, high: int, *, step: int = 1) -> Scalar:
         number = _number(value)
         if number.denominator != 1:
             raise ValueError(f"{show(value)} is not a whole number; write {low} to {high}")
+        _between(number, low, high, show(value))
         if number % step:
-            raise ValueError(f"{show(value)} is odd; sizes are even, for example {int(number) + 1}")
-        return int(_between(number, low, high, show(value)))
+            raise ValueError(f"{show(value)} is odd; sizes are even, for example {int(number) - 1}")
+        return int(number)
 
     schema = {"type": "integer", "minimum": low, "maximum": high}
     return Scalar(read, schema if step == 1 else schema | {"multipleOf": step})

@@ -263,7 +263,8 @@ class _Resolver:
         except ValueError as exc:
             self.mistakes.append(Mistake(where, f"{text!r} can't be used; {exc}"))
             return None
-        return value if not option.is_path or value == "-" else os.path.normpath(base / value)
+        is_stdout = value == "-" and option.name == "report"
+        return value if not option.is_path or is_stdout else os.path.normpath(base / value)
 
 
 def _expected(option: Option) -> str:

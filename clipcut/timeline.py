@@ -5,6 +5,7 @@ ranges are half-open. Each field's kind and its JSON Schema stand in the annotat
 """
 
 import collections
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from clipcut.errors import Mistake, child_path, nearest
+from clipcut.redact import redact_url
 from clipcut.scalars import (
     BITRATE,
     FILLED,
@@ -135,18 +137,21 @@ def automatic_id(index: int) -> str:
     return f"clip-{index + 1:04}"
 
 
-def _address_problem(address: str) -> str | None:
-    """Return what is wrong with an address; None if it is http, https, file or a path."""
-    scheme = _SCHEME.match(address)
-    if scheme is not None and scheme[1].lower() not in ("http", "https", "file"):
-        return "is not an address that clipcut reads; write http, https, file or a path"
+def _address_problem(address: str, schemes: Sequence[str]) -> str | None:
+    """Return what is wrong with an address; None if it is a path or one of the given schemes."""
+    match = _SCHEME.match(address)
+    if match is None:
+        return None
+    scheme = match[1].lower()
+    if scheme not in schemes:
+        return f"is an address that can't be read here; write {', '.join(schemes)} or a path"
     try:
         parts = urlsplit(address)
     except ValueError:
         return "is not an address that can be understood"
-    if scheme is not None and scheme[1].lower() != "file" and not parts.hostname:
-        return "names no host"
-    return None
+    if scheme == "file" and (parts.netloc not in ("", "localhost") or "%00" in parts.path):
+        return "is not a file of this machine; write file:///folder/name"
+    return "names no host" if scheme != "file" and not parts.hostname else None
 
 
 def source_mistakes(video_id: str, source: Source) -> Iterator[Mistake]:
@@ -156,12 +161,20 @@ def source_mistakes(video_id: str, source: Source) -> Iterator[Mistake]:
         yield Mistake(where, 'has both "url" and "twelvelabs"; keep one of them')
     if source.url is None and source.twelvelabs is None and source.local is None:
         yield Mistake(where, 'names no media; give it a "url", "twelvelabs" or "local"')
-    for field, address in [("url", source.url), *(("local", path) for path in source.local or ())]:
-        if address is not None and (problem := _address_problem(address)) is not None:
-            yield Mistake(f"{where}.{field}", f"{show(address)} {problem}")
+    addresses = [("url", source.url or "", ["http", "https", "file"])]
+    addresses += [("local", path, ["file"]) for path in source.local or ()]
+    for field, address, schemes in addresses:
+        if (problem := _address_problem(address, schemes)) is not None:
+            yield Mistake(f"{where}.{field}", f"{show(redact_url(address))} {problem}")
     for name in source.headers or ():
         if not _HEADER_NAME.fullmatch(name):
             yield Mistake(child_path(f"{where}.headers", name), "is not a name that a header can have")
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return ``; there are "…", "…"`` for a few names, else nothing."""
+    few = list(itertools.islice(names, 9))
+    return f"; there are {', '.join(show(name) for name in few)}" if 0 < len(few) < 9 else ""
 
 
 def clip_mistakes(index: int, clip: Clip, known_ids: Iterable[str] | None, fps: Fraction | None) -> Iterator[Mistake]:
@@ -175,7 +188,8 @@ def clip_mistakes(index: int, clip: Clip, known_ids: Iterable[str] | None, fps: 
     """
     where = f"$.clips[{index}]"
     if known_ids is not None and clip.video_id not in known_ids:
-        yield Mistake(f"{where}.video_id", f'no source is called "{clip.video_id}"{nearest(clip.video_id, known_ids)}')
+        hint = nearest(clip.video_id, known_ids) or _listed(known_ids)
+        yield Mistake(f"{where}.video_id", f'no source is called "{clip.video_id}"{hint}')
     if clip.end is not None and clip.duration is not None:
         yield Mistake(where, 'has both "end" and "duration"; keep one of them')
     elif clip.end is None and clip.duration is None:

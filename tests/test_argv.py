@@ -45,6 +45,7 @@ EXCERPT = Excerpt(
     pictures=tuple(132000 + 450000 + n * 3000 for n in range(30)),
     video_shift=Fraction(3600),
     sound_shift=Fraction(3600),
+    keyframe=Fraction(0),
 )
 
 

@@ -26,7 +26,8 @@ CODECS = (
 PCM_BYTES = 4
 """Bytes per sample of the middle files: 32-bit float, little endian."""
 
-_MAX_TICKS = 2**31 - 1
+_MAX_TICKS = 2**28
+"""Fine ticks a second at most: FFmpeg 5 takes some timebases near its own limit, 2**31, for their neighbours."""
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 _MAX_PIXELS = 8192 * 8192
 

@@ -46,6 +46,7 @@ class Need:
         sound: The range of sound that is needed, half-open; None for no sound.
         end: The clip's exact end.
         tolerance: By how much ``end`` may lie past the end of the source's last frame.
+        before: Begin at a keyframe before this moment; None for the last one at or before ``first``.
     """
 
     first: Fraction
@@ -53,6 +54,11 @@ class Need:
     sound: tuple[Fraction, Fraction] | None
     end: Fraction
     tolerance: Fraction
+    before: Fraction | None = None
+
+    def may_begin_at(self, moment: Fraction) -> bool:
+        """Tell whether a keyframe shown at ``moment`` is early enough."""
+        return moment <= self.first and (self.before is None or moment < self.before)
 
 
 @attrs.frozen(kw_only=True)
@@ -65,6 +71,7 @@ class Excerpt:
         pictures: Presentation times of the pictures from the first needed to the last, ascending, in source ticks.
         video_shift: By how many seconds the file's video timestamps are later than the source's.
         sound_shift: The same for its sound; None without sound.
+        keyframe: When its first picture is shown, in the source file's own time in seconds.
     """
 
     path: Path
@@ -72,6 +79,7 @@ class Excerpt:
     pictures: tuple[int, ...]
     video_shift: Fraction
     sound_shift: Fraction | None
+    keyframe: Fraction
 
 
 class _Writer:
@@ -125,6 +133,11 @@ class _Search:
         return self._keyframe is not None
 
     @property
+    def keyframe(self) -> Fraction:
+        """When the excerpt's first picture is shown."""
+        return (self._keyframe or 0) * self._tick
+
+    @property
     def saw_beyond(self) -> bool:
         """Whether the file goes on after the clip's last picture."""
         return self._video_at is not None and self._video_at > self._need.last
@@ -150,7 +163,7 @@ class _Search:
         assert pts is not None  # noqa: S101  take() saw to it
         assert dts is not None  # noqa: S101
         self._video_at = dts * self._tick
-        if packet.is_keyframe and pts * self._tick <= self._need.first:
+        if packet.is_keyframe and self._need.may_begin_at(pts * self._tick):
             self._begin(pts)
         if self.found and not self._certain and self._video_at > self._need.first:
             self._become_certain()
@@ -250,13 +263,14 @@ def _scan(
     info: MediaInfo, need: Need, back: Fraction | None, target: Path, check: Callable[[], None]
 ) -> Excerpt | None:
     """Make the excerpt, looking for the keyframe from ``back`` seconds before the clip (None: from the start)."""
+    begin = need.first if need.before is None else min(need.first, need.before)
     with open_media(info.path) as source, _open_target(target) as container:
         video = source.streams[info.video.index]
         wants_sound = need.sound is not None and info.audio is not None
         audio = source.streams[info.audio.index] if wants_sound and info.audio is not None else None
         writer = _Writer(container, video, audio)
         search = _Search(info, attrs.evolve(need, sound=need.sound if wants_sound else None), video, writer.write)
-        if back is not None and not _seek(source, video, need.first - back, info.video):
+        if back is not None and not _seek(source, video, begin - back, info.video):
             return None
         for count, packet in enumerate(source.demux(*([video] if audio is None else [video, audio]))):
             if count % 64 == 0:
@@ -274,6 +288,7 @@ def _scan(
             pictures=pictures,
             video_shift=writer.video_shift,
             sound_shift=writer.sound_shift if search.has_sound else None,
+            keyframe=search.keyframe,
         )
 
 
@@ -290,8 +305,9 @@ def make_excerpt(info: MediaInfo, need: Need, target: Path, check: Callable[[], 
         SourceError: ``short_source`` if the clip reaches too far past the source's last frame; ``undecodable`` or
             ``missing_file`` if the file can't be read.
     """
+    begin = need.first if need.before is None else min(need.first, need.before)
     for back in (*SEEK_BACK, None):
-        if back is not None and need.first - back <= info.video.zero_seconds:
+        if back is not None and begin - back <= info.video.zero_seconds:
             continue  # as good as from the start
         excerpt = _scan(info, need, back, target, check)
         if excerpt is not None:
