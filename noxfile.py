@@ -34,3 +34,10 @@ def bench(session: nox.Session) -> None:
     """Run the benchmark; prints ratios from interleaved runs."""
     session.install("-e", ".[dev]")
     session.run("python", "tests/bench/bench_local.py", *session.posargs)
+
+
+@nox.session
+def exact(session: nox.Session) -> None:
+    """Render a large case and read every frame and click back."""
+    session.install("-e", ".[dev]")
+    session.run("python", "tests/bench/check_exact.py", *session.posargs)

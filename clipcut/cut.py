@@ -13,6 +13,7 @@ import attrs
 import trio
 
 from clipcut.errors import Reason, RenderError, SourceError
+from clipcut.events import Listener, Stage
 from clipcut.ffmpeg import argv as build
 from clipcut.ffmpeg.excerpt import Excerpt, Need, make_excerpt
 from clipcut.ffmpeg.mux import count_frames
@@ -41,9 +42,6 @@ class Cutter(Protocol):
         ...
 
 
-Warn = Callable[[str, str], None]
-
-
 @attrs.define(kw_only=True)
 class FFmpegCutter:
     """Cuts with FFmpeg children.
@@ -54,7 +52,7 @@ class FFmpegCutter:
         folder: The private work folder.
         limits: Whose encoder and thread places are used.
         placeholder: The placeholder clip.
-        warn: Called with an event's name and words when something isn't as it should be.
+        listener: Who is told of stages and warnings.
         unfinished: Clips that are not finished yet; the last few get more threads each.
     """
 
@@ -63,7 +61,7 @@ class FFmpegCutter:
     folder: Path
     limits: Limits
     placeholder: Path
-    warn: Warn
+    listener: Listener
     unfinished: Callable[[], int]
     _probes: Probes = attrs.field(init=False)
     _placeholder_warned: bool = attrs.field(init=False, default=False)
@@ -79,25 +77,27 @@ class FFmpegCutter:
             SourceError: The rung failed; says why.
             RenderError: There is no room to work in.
         """
-        target = CutFile(self.folder / f"{edit.index:06}.mov", self.folder / f"{edit.index:06}.pcm")
         if rung.method is Method.PLACEHOLDER:
-            return await self._fill(edit, target)
+            return await self._fill(edit)
+        self.listener.clip_stage(edit, rung.method, Stage.PROBE)
         info = await self._probes.get(media_path(rung))
         need = build.need_of(edit, info.video, self.output.fps)
-        excerpt = await self._excerpt(edit, info, need)
+        excerpt = await self._excerpt(edit, rung, info, need)
         try:
-            return await self._encode(edit, info, excerpt, target)
+            return await self._decode(edit, rung, info, excerpt)
         except SourceError as exc:
             if exc.reason is not Reason.UNDECODABLE or excerpt.keyframe <= info.video.zero_seconds:
                 raise
             # Not every keyframe is a clean start: with intra refresh the picture heals over the next second. What is
             # really damaged fails again.
-            excerpt = await self._excerpt(edit, info, attrs.evolve(need, before=excerpt.keyframe))
-            return await self._encode(edit, info, excerpt, target)
+            excerpt = await self._excerpt(edit, rung, info, attrs.evolve(need, before=excerpt.keyframe))
+            return await self._decode(edit, rung, info, excerpt)
         finally:
             excerpt.path.unlink(missing_ok=True)
 
-    async def _excerpt(self, edit: Edit, info: MediaInfo, need: Need) -> Excerpt:
+    async def _excerpt(self, edit: Edit, rung: Rung, info: MediaInfo, need: Need) -> Excerpt:
+        """Copy the packets that a clip needs into a file of their own."""
+        self.listener.clip_stage(edit, rung.method, Stage.COPY)
         path = self.folder / f"{edit.index:06}.nut"
         try:
             excerpt = await self._in_thread(make_excerpt, info, need, path, trio.from_thread.check_cancelled)
@@ -109,70 +109,62 @@ class FFmpegCutter:
             raise SourceError(Reason.UNDECODABLE, f"{info.path} has no picture in the clip's range")
         return excerpt
 
-    async def _encode(self, edit: Edit, info: MediaInfo, excerpt: Excerpt, target: CutFile) -> CutFile:
-        assert target.sound is not None  # noqa: S101  cut() named it
+    async def _decode(self, edit: Edit, rung: Rung, info: MediaInfo, excerpt: Excerpt) -> CutFile:
+        """Decode an excerpt, conform it, and see that every picture in the clip's range came out of the decoder."""
         wanted = set(build.plan_cut(edit, info.video, excerpt).pictures)
 
         def note(line: bytes) -> None:
             if match := _PICTURE.match(line):
                 wanted.discard(int(match[1]))
 
-        async with self.limits.encoders:
-            done = await self._run(
-                build.cut_argv(
-                    self.ffmpeg,
-                    edit,
-                    info,
-                    excerpt,
-                    self.output,
-                    threads=self.limits.threads_for(self.unfinished()),
-                    video_target=target.video,
-                    sound_target=target.sound,
-                ),
-                note,
-            )
-        judge(done, info.path)
-        if wanted:
-            raise SourceError(
-                Reason.UNDECODABLE,
-                f"{info.path}: {len(wanted)} of {len(excerpt.pictures)} pictures in the clip's range did not decode",
-            )
-        return await self._proven(edit, target)
+        def argv(targets: build.Targets) -> list[str]:
+            return build.cut_argv(self.ffmpeg, edit, info, excerpt, self.output, targets)
 
-    async def _fill(self, edit: Edit, target: CutFile) -> CutFile:
+        cut = await self._encode(edit, rung.method, info.path, argv, note)
+        if wanted:
+            count = f"{len(wanted)} of {len(excerpt.pictures)}"
+            raise SourceError(Reason.UNDECODABLE, f"{info.path}: {count} pictures in the clip's range did not decode")
+        return cut
+
+    async def _fill(self, edit: Edit) -> CutFile:
         """Fill a slot with the placeholder clip; if that is missing or broken, with plain black and silence."""
         try:
-            return await self._conform_placeholder(edit, await self._probes.get(self.placeholder), target)
+            return await self._conform_placeholder(edit, await self._probes.get(self.placeholder))
         except SourceError as exc:
             if not self._placeholder_warned:
                 self._placeholder_warned = True
-                self.warn("placeholder.broken", f"The placeholder clip can't be used, black is shown instead: {exc}")
-            return await self._conform_placeholder(edit, None, target)
+                words = f"The placeholder clip can't be used, black is shown instead: {exc}"
+                self.listener.warning("placeholder.broken", words)
+            return await self._conform_placeholder(edit, None)
 
-    async def _conform_placeholder(self, edit: Edit, asset: MediaInfo | None, target: CutFile) -> CutFile:
-        assert target.sound is not None  # noqa: S101  cut() named it
+    async def _conform_placeholder(self, edit: Edit, asset: MediaInfo | None) -> CutFile:
+        def argv(targets: build.Targets) -> list[str]:
+            return build.placeholder_argv(self.ffmpeg, edit, asset, self.output, targets)
+
+        return await self._encode(edit, Method.PLACEHOLDER, self.placeholder, argv, lambda _: None)
+
+    async def _encode(
+        self,
+        edit: Edit,
+        method: Method,
+        source: Path,
+        argv: Callable[[build.Targets], list[str]],
+        note: Callable[[bytes], object],
+    ) -> CutFile:
+        """Run FFmpeg in an encoder place, and prove that it did what was asked: no error, exactly the slot's frames."""
+        video, sound = self.folder / f"{edit.index:06}.mov", self.folder / f"{edit.index:06}.pcm"
+        sound.unlink(missing_ok=True)  # a rung that failed before may have left one
+        self.listener.clip_stage(edit, method, Stage.WAIT)
         async with self.limits.encoders:
-            done = await self._run(
-                build.placeholder_argv(
-                    self.ffmpeg,
-                    edit,
-                    asset,
-                    self.output,
-                    threads=self.limits.threads_for(self.unfinished()),
-                    video_target=target.video,
-                    sound_target=target.sound,
-                ),
-                lambda _: None,
-            )
-        judge(done, self.placeholder)
-        return await self._proven(edit, target)
-
-    async def _proven(self, edit: Edit, target: CutFile) -> CutFile:
-        frames = await self._in_thread(count_frames, target.video, self.output.fps)
+            self.listener.clip_stage(edit, method, Stage.ENCODE)
+            targets = build.Targets(video=video, sound=sound, threads=self.limits.threads_for(self.unfinished()))
+            done = await self._run(argv(targets), note)
+        judge(done, source)
+        self.listener.clip_stage(edit, method, Stage.CHECK)
+        frames = await self._in_thread(count_frames, video, self.output.fps)
         if frames != edit.slot.frames:
             raise SourceError(Reason.FFMPEG, f"FFmpeg made {frames} frames instead of {edit.slot.frames}")
-        has_sound = target.sound is not None and target.sound.exists()
-        return target if has_sound else CutFile(target.video, None)
+        return CutFile(video, sound if sound.exists() else None)
 
     async def _run(self, argv: Sequence[str], on_stdout: Callable[[bytes], object]) -> Completed:
         try:

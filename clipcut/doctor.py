@@ -11,13 +11,13 @@ import attrs
 import trio
 
 from clipcut.errors import ClipcutError
-from clipcut.events import Listener
+from clipcut.events import Listener, Stage
 from clipcut.ffmpeg.tools import NEEDED_ENCODERS, find_ffmpeg, inspect_ffmpeg
 from clipcut.jsonio import load_timeline
 from clipcut.limits import usable_cores
 from clipcut.pipeline import render
 from clipcut.placeholder import packaged_placeholder
-from clipcut.plan import Edit, build_plan
+from clipcut.plan import Edit, Method, build_plan
 from clipcut.preflight import prepare
 from clipcut.results import ClipResult, RenderStatus
 from clipcut.settings import Settings
@@ -39,6 +39,8 @@ class _Silent:
     """A Listener that keeps quiet."""
 
     def clip_started(self, edit: Edit, parallel_slot: int) -> None: ...
+
+    def clip_stage(self, edit: Edit, method: Method, stage: Stage) -> None: ...
 
     def clip_finished(self, result: ClipResult) -> None: ...
 

@@ -11,7 +11,8 @@ from typing import Any, TextIO
 
 import structlog
 
-from clipcut.plan import Edit
+from clipcut.events import Stage
+from clipcut.plan import Edit, Method
 from clipcut.redact import redact
 from clipcut.report import task_id
 from clipcut.results import ClipResult, Status
@@ -106,6 +107,9 @@ class LogListener:
     def clip_started(self, edit: Edit, parallel_slot: int) -> None:
         """Say that a clip is at work."""
         self._about(edit, parallel_slot).info("clip.started")
+
+    def clip_stage(self, edit: Edit, method: Method, stage: Stage) -> None:
+        """Say nothing: one line a clip, not one a step."""
 
     def clip_finished(self, result: ClipResult) -> None:
         """Say how a clip ended, in one line with all its facts."""

@@ -109,7 +109,7 @@ class Render:
             folder=folder,
             limits=self.limits,
             placeholder=self.job.placeholder,
-            warn=self.listener.warning,
+            listener=self.listener,
             unfinished=lambda: self.extraction.unfinished,
         )
 

@@ -8,6 +8,7 @@ import attrs
 import trio
 
 from clipcut.errors import SourceError
+from clipcut.events import Stage
 from clipcut.plan import Edit, Method, Plan, Rung, Slot
 from clipcut.results import ClipResult, CutFile
 from clipcut.timeline import Clip, Output
@@ -49,6 +50,9 @@ class Recorder:
         """Remember a start and its place."""
         self.events.append(("started", edit.name))
         self.slots.append(parallel_slot)
+
+    def clip_stage(self, edit: Edit, method: Method, stage: Stage) -> None:
+        """Stages are not remembered."""
 
     def clip_finished(self, result: ClipResult) -> None:
         """Remember an end."""

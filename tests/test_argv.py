@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipcut.ffmpeg.argv import conform_filters, cut_argv, fit_size, need_of, placeholder_argv, plan_cut, sound_argv
+from clipcut.ffmpeg.argv import (
+    Targets,
+    conform_filters,
+    cut_argv,
+    fit_size,
+    need_of,
+    placeholder_argv,
+    plan_cut,
+    sound_argv,
+)
 from clipcut.ffmpeg.excerpt import Excerpt
 from clipcut.ffmpeg.probe import AudioInfo, MediaInfo, VideoInfo
 from clipcut.plan import Edit, Method, Rung, Slot
@@ -47,12 +56,12 @@ EXCERPT = Excerpt(
     sound_shift=Fraction(3600),
     keyframe=Fraction(0),
 )
+TARGETS = Targets(video=Path("/work/000000.mov"), sound=Path("/work/000000.pcm"), threads=1)
 
 
 def cut(edit: Edit = EDIT, media: MediaInfo = MEDIA, output: Output | None = None) -> list[str]:
     """Build a cut's argument list."""
-    targets = {"video_target": Path("/work/000000.mov"), "sound_target": Path("/work/000000.pcm")}
-    return cut_argv("ffmpeg", edit, media, EXCERPT, output or Output(), threads=1, **targets)
+    return cut_argv("ffmpeg", edit, media, EXCERPT, output or Output(), TARGETS)
 
 
 def test_a_cut_reads_its_excerpt_only_and_strictly() -> None:
@@ -158,8 +167,7 @@ def test_a_picture_that_is_ready_is_not_scaled() -> None:
 
 def test_a_placeholder_without_asset_is_black_of_the_outputs_form() -> None:
     """Nothing is read then."""
-    targets = {"video_target": Path("/work/0.mov"), "sound_target": Path("/work/0.pcm")}
-    argv = placeholder_argv("ffmpeg", EDIT, None, Output(width=320, height=180), threads=1, **targets)
+    argv = placeholder_argv("ffmpeg", EDIT, None, Output(width=320, height=180), TARGETS)
 
     assert "color=c=black:s=320x180:r=30/1" in argv
     assert "-af" not in argv

@@ -11,7 +11,7 @@ from typing import Any
 import av
 import pytest
 from golden import Numbered, Rendered, assert_picture, render, timeline
-from media import make_source
+from media import make_source, read_samples
 
 from clipcut.cut import judge
 from clipcut.errors import Reason, RenderError, SourceError
@@ -293,3 +293,23 @@ def test_a_full_disk_is_no_fault_of_a_source() -> None:
 def test_warnings_are_no_errors() -> None:
     """A warning line and exit 0 pass."""
     judge(Completed(0, ("[mov @ 0x5] [warning] something to think about",)), Path("v.mp4"))
+
+
+@pytest.mark.media
+def test_a_placeholder_never_keeps_the_sound_of_a_rung_that_failed(tmp_path: Path, clean: Path, packaged: str) -> None:
+    """Sound that a damaged source left behind is not heard under the black that replaces it."""
+    places = video_bytes(clean, 3.0, 3.4)
+
+    def zero(data: bytearray) -> None:
+        for offset, length in places:
+            data[offset : offset + length] = bytes(length)
+
+    silent = make_source(tmp_path / "silent.mp4", ffmpeg=packaged, source_id=9, seconds=1, audio=False)
+    bad = damaged(clean, tmp_path / "bad.mp4", zero)
+    clips = [{"video_id": "bad", "start": 2.6, "duration": 1}, {**GOOD, "mute": True}]
+    document = timeline(clips, {"bad": str(bad), "good": str(clean)})
+
+    rendered = render(tmp_path, document, "--placeholder", str(silent), ffmpeg=packaged)
+
+    assert 3 == rendered.exit_code
+    assert 0 == abs(read_samples(rendered.output, ffmpeg=packaged)).max()

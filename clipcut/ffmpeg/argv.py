@@ -48,6 +48,15 @@ class CutPlan:
     pictures: tuple[int, ...]
 
 
+@attrs.frozen(kw_only=True)
+class Targets:
+    """What a clip's command makes, and with how many encoder threads: an H.264 file, and raw samples."""
+
+    video: Path
+    sound: Path
+    threads: int
+
+
 def need_of(edit: Edit, video: VideoInfo, fps: Fraction) -> Need:
     """Tell what an edit needs of its source, in the source file's own time."""
     start = video.zero_seconds + edit.clip.start
@@ -140,13 +149,23 @@ def _slot_frames(frames: int, fps: Fraction) -> list[str]:
     ]
 
 
-def _encode_video(output: Output, threads: int, target: Path) -> list[str]:
+def _encode_video(output: Output, targets: Targets) -> list[str]:
     tags = ("-color_range", "tv", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
     profile = output.video
     return [
         *("-fps_mode", "passthrough", "-c:v", "libx264", "-preset", profile.preset, "-crf", decimal_text(profile.crf)),
-        *("-threads:v", str(threads), "-pix_fmt", "yuv420p", *tags, "-map_metadata", "-1", "-map_chapters", "-1"),
-        *("-video_track_timescale", str(output.fps.numerator), "-f", "mov", f"file:{target}"),
+        *(
+            "-threads:v",
+            str(targets.threads),
+            "-pix_fmt",
+            "yuv420p",
+            *tags,
+            "-map_metadata",
+            "-1",
+            "-map_chapters",
+            "-1",
+        ),
+        *("-video_track_timescale", str(output.fps.numerator), "-f", "mov", f"file:{targets.video}"),
     ]
 
 
@@ -170,10 +189,7 @@ def cut_argv(
     info: MediaInfo,
     excerpt: Excerpt,
     output: Output,
-    *,
-    threads: int,
-    video_target: Path,
-    sound_target: Path,
+    targets: Targets,
 ) -> list[str]:
     """Return the command that cuts one clip from its excerpt and conforms it.
 
@@ -192,12 +208,12 @@ def cut_argv(
         *conform_filters(info.video, output),
     ]
     argv = [*_base(ffmpeg), "-copyts", "-noautorotate", *_input(excerpt.path, "nut"), "-filter_threads", "1"]
-    argv += ["-map", "0:v:0", "-vf", ",".join(picture), *_encode_video(output, threads, video_target)]
+    argv += ["-map", "0:v:0", "-vf", ",".join(picture), *_encode_video(output, targets)]
     if excerpt.sound_shift is not None:
         start = info.video.zero_seconds + edit.clip.start + excerpt.sound_shift
         shift = f"asetpts=PTS-round({start.numerator}/{start.denominator}/TB)"
         sound = [shift, "atrim=start_pts=0", *_sound_filters(edit.clip, edit.slot, output.audio)]
-        argv += ["-map", "0:a:0", "-af", ",".join(sound), *_encode_sound(sound_target)]
+        argv += ["-map", "0:a:0", "-af", ",".join(sound), *_encode_sound(targets.sound)]
     return argv
 
 
@@ -206,10 +222,7 @@ def placeholder_argv(
     edit: Edit,
     asset: MediaInfo | None,
     output: Output,
-    *,
-    threads: int,
-    video_target: Path,
-    sound_target: Path,
+    targets: Targets,
 ) -> list[str]:
     """Return the command that fills a slot with the placeholder, looped or cut; with ``asset`` None, plain black."""
     size, rate = f"{output.width}x{output.height}", _rate_text(output.fps)
@@ -222,10 +235,10 @@ def placeholder_argv(
     picture = [f"fps=fps={rate}:round=near", f"trim=end_frame={edit.slot.frames}", *conform]
     argv = [*_base(ffmpeg), *source, "-filter_threads", "1"]
     video_map = f"0:{asset.video.index}" if asset is not None else "0:v:0"
-    argv += ["-map", video_map, "-vf", ",".join(picture), *_encode_video(output, threads, video_target)]
+    argv += ["-map", video_map, "-vf", ",".join(picture), *_encode_video(output, targets)]
     if asset is not None and asset.audio is not None and not edit.clip.mute:
         sound = ",".join(_sound_filters(edit.clip, edit.slot, output.audio))
-        argv += ["-map", f"0:{asset.audio.index}", "-af", sound, *_encode_sound(sound_target)]
+        argv += ["-map", f"0:{asset.audio.index}", "-af", sound, *_encode_sound(targets.sound)]
     return argv
 
 
