@@ -4,8 +4,9 @@ A cut holds when FFmpeg met no error, every picture that the source has in the c
 (counted before anything is repeated to fill a slot), and the file has exactly the slot's frames.
 """
 
+import contextlib
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -19,6 +20,7 @@ from clipcut.ffmpeg.excerpt import Excerpt, Need, make_excerpt
 from clipcut.ffmpeg.mux import count_frames
 from clipcut.ffmpeg.probe import MediaInfo, probe
 from clipcut.ffmpeg.process import Completed, run
+from clipcut.ffmpeg.tools import Tool
 from clipcut.limits import Limits
 from clipcut.plan import Edit, Method, Rung
 from clipcut.results import CutFile
@@ -47,7 +49,7 @@ class FFmpegCutter:
     """Cuts with FFmpeg children.
 
     Attributes:
-        ffmpeg: The program.
+        tool: The FFmpeg in use.
         output: The form of the output.
         folder: The private work folder.
         limits: Whose encoder and thread places are used.
@@ -56,7 +58,7 @@ class FFmpegCutter:
         unfinished: Clips that are not finished yet; the last few get more threads each.
     """
 
-    ffmpeg: str
+    tool: Tool
     output: Output
     folder: Path
     limits: Limits
@@ -64,6 +66,7 @@ class FFmpegCutter:
     listener: Listener
     unfinished: Callable[[], int]
     _probes: Probes = attrs.field(init=False)
+    _hdr_told: set[Path] = attrs.field(init=False, factory=set)
     _placeholder_warned: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
@@ -81,31 +84,38 @@ class FFmpegCutter:
             return await self._fill(edit)
         self.listener.clip_stage(edit, rung.method, Stage.PROBE)
         info = await self._probes.get(media_path(rung))
+        self._tell_of_hdr(info)
+        with _excerpt_files(self.folder / f"{edit.index:06}") as path:
+            return await self._cut_excerpt(edit, rung, info, path)
+
+    def _tell_of_hdr(self, info: MediaInfo) -> None:
+        """Say once per file what becomes of HDR."""
+        if info.video.is_hdr and info.path not in self._hdr_told:
+            self._hdr_told.add(info.path)
+            can = self.tool.can_tone_map
+            words = (
+                "is HDR and is mapped to BT.709" if can else "is HDR, and this FFmpeg has no zscale: it comes out pale"
+            )
+            self.listener.warning("source.tone_mapped" if can else "source.not_tone_mapped", f"{info.path} {words}")
+
+    async def _cut_excerpt(self, edit: Edit, rung: Rung, info: MediaInfo, path: Path) -> CutFile:
         need = build.need_of(edit, info.video, self.output.fps)
-        excerpt = await self._excerpt(edit, rung, info, need)
+        excerpt = await self._excerpt(edit, rung, info, need, path)
         try:
             return await self._decode(edit, rung, info, excerpt)
         except SourceError as exc:
             if exc.reason is not Reason.UNDECODABLE or excerpt.keyframe <= info.video.zero_seconds:
                 raise
-            # Not every keyframe is a clean start: with intra refresh the picture heals over the next second. What is
-            # really damaged fails again.
-            excerpt = await self._excerpt(edit, rung, info, attrs.evolve(need, before=excerpt.keyframe))
-            return await self._decode(edit, rung, info, excerpt)
-        finally:
-            excerpt.path.unlink(missing_ok=True)
+        # Not every keyframe is a clean start: with intra refresh the picture heals over the next second. What is really
+        # damaged fails again.
+        excerpt = await self._excerpt(edit, rung, info, attrs.evolve(need, before=excerpt.keyframe), path)
+        return await self._decode(edit, rung, info, excerpt)
 
-    async def _excerpt(self, edit: Edit, rung: Rung, info: MediaInfo, need: Need) -> Excerpt:
-        """Copy the packets that a clip needs into a file of their own."""
+    async def _excerpt(self, edit: Edit, rung: Rung, info: MediaInfo, need: Need, path: Path) -> Excerpt:
+        """Copy the packets that a clip needs into files of their own."""
         self.listener.clip_stage(edit, rung.method, Stage.COPY)
-        path = self.folder / f"{edit.index:06}.nut"
-        try:
-            excerpt = await self._in_thread(make_excerpt, info, need, path, trio.from_thread.check_cancelled)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+        excerpt = await self._in_thread(make_excerpt, info, need, path, trio.from_thread.check_cancelled)
         if not excerpt.pictures:
-            path.unlink(missing_ok=True)
             raise SourceError(Reason.UNDECODABLE, f"{info.path} has no picture in the clip's range")
         return excerpt
 
@@ -118,7 +128,9 @@ class FFmpegCutter:
                 wanted.discard(int(match[1]))
 
         def argv(targets: build.Targets) -> list[str]:
-            return build.cut_argv(self.ffmpeg, edit, info, excerpt, self.output, targets)
+            return build.cut_argv(
+                self.tool.path, edit, info, excerpt, self.output, targets, tone_map=self.tool.can_tone_map
+            )
 
         cut = await self._encode(edit, rung.method, info.path, argv, note)
         if wanted:
@@ -139,7 +151,7 @@ class FFmpegCutter:
 
     async def _conform_placeholder(self, edit: Edit, asset: MediaInfo | None) -> CutFile:
         def argv(targets: build.Targets) -> list[str]:
-            return build.placeholder_argv(self.ffmpeg, edit, asset, self.output, targets)
+            return build.placeholder_argv(self.tool.path, edit, asset, self.output, targets)
 
         return await self._encode(edit, Method.PLACEHOLDER, self.placeholder, argv, lambda _: None)
 
@@ -174,6 +186,16 @@ class FFmpegCutter:
 
     def _in_thread(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
         return trio.to_thread.run_sync(function, *args, limiter=self.limits.threads)
+
+
+@contextlib.contextmanager
+def _excerpt_files(path: Path) -> Iterator[Path]:
+    """See that an excerpt's files are gone in the end."""
+    try:
+        yield path
+    finally:
+        for suffix in (".video", ".sound"):
+            path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def judge(done: Completed, source: Path) -> None:

@@ -104,7 +104,7 @@ class Render:
 
     def _cutter(self, tool: Tool, folder: Path) -> Cutter:
         return FFmpegCutter(
-            ffmpeg=tool.path,
+            tool=tool,
             output=self.job.plan.output,
             folder=folder,
             limits=self.limits,

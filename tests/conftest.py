@@ -7,9 +7,12 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from media import make_source
 
-from clipcut.ffmpeg.tools import find_ffmpeg
+pytest.register_assert_rewrite("golden")
+
+from media import make_source  # noqa: E402  after the line above, or golden's asserts say nothing
+
+from clipcut.ffmpeg.tools import find_ffmpeg  # noqa: E402
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=200, print_blob=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=10_000, print_blob=True)

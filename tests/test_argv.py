@@ -49,7 +49,8 @@ EDIT = Edit(
     ladder=(Rung(Method.LOCAL, "v.mp4"),),
 )
 EXCERPT = Excerpt(
-    path=Path("/work/000000.nut"),
+    video=Path("/work/000000.video"),
+    sound=Path("/work/000000.sound"),
     time_base=Fraction(1, 90000),
     pictures=tuple(132000 + 450000 + n * 3000 for n in range(30)),
     video_shift=Fraction(3600),
@@ -70,9 +71,11 @@ def test_a_cut_reads_its_excerpt_only_and_strictly() -> None:
 
     assert {"-nostdin", "-xerror", "-copyts"} <= set(argv)
     assert "file" == argv[argv.index("-protocol_whitelist") + 1]
-    assert "nut" == argv[argv.index("-format_whitelist") + 1]
+    assert "nut,ivf,mov" == argv[argv.index("-format_whitelist") + 1]
     assert "magicyuv" not in argv[argv.index("-codec_whitelist") + 1].split(",")
-    assert "file:/work/000000.nut" == argv[argv.index("-i") + 1]
+    assert ["file:/work/000000.video", "file:/work/000000.sound"] == [
+        argv[place + 1] for place, word in enumerate(argv) if word == "-i"
+    ]
     assert str(MEDIA.path) not in " ".join(argv)
 
 

@@ -17,7 +17,7 @@ from clipcut.timebase import decimal_text, round_half_up
 from clipcut.timeline import AudioProfile, Clip, Output
 
 CODECS = (
-    "h264,hevc,av1,libdav1d,libaom-av1,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpeg4,mjpeg,prores,"
+    "h264,hevc,av1,libdav1d,libaom-av1,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpeg4,mjpeg,prores,png,"
     "aac,mp3,mp3float,mp2,mp2float,opus,libopus,vorbis,flac,alac,ac3,eac3,"
     "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_u8,rawvideo,wrapped_avframe"
 )
@@ -25,6 +25,8 @@ CODECS = (
 
 PCM_BYTES = 4
 """Bytes per sample of the middle files: 32-bit float, little endian."""
+
+EXCERPT_FORMATS = "nut,ivf,mov"
 
 _MAX_TICKS = 2**28
 """Fine ticks a second at most: FFmpeg 5 takes some timebases near its own limit, 2**31, for their neighbours."""
@@ -59,6 +61,10 @@ class Targets:
 
 def need_of(edit: Edit, video: VideoInfo, fps: Fraction) -> Need:
     """Tell what an edit needs of its source, in the source file's own time."""
+    if video.is_still:
+        return Need(
+            first=video.zero_seconds, last=video.zero_seconds, sound=None, end=video.zero_seconds, tolerance=1 / fps
+        )
     start = video.zero_seconds + edit.clip.start
     return Need(
         first=start + Fraction(1, 2) / fps,
@@ -73,7 +79,7 @@ def plan_cut(edit: Edit, video: VideoInfo, excerpt: Excerpt) -> CutPlan:
     """Choose ticks that are fine enough to say everything exactly, and move the clip's start to just before 0."""
     base = excerpt.time_base.denominator
     rate = base * max(1, _MAX_TICKS // base)
-    start = video.zero_seconds + edit.clip.start + excerpt.video_shift
+    start = video.zero_seconds + excerpt.video_shift + (0 if video.is_still else edit.clip.start)
     origin = int(start * rate // 1) + 1
     pictures = tuple(int((pts * video.time_base + excerpt.video_shift) * rate) - origin for pts in excerpt.pictures)
     return CutPlan(rate, origin, pictures)
@@ -117,16 +123,55 @@ def _source_matrix(video: VideoInfo) -> str:
     return "bt601" if video.matrix == 2 and max(video.height, video.width * 9 // 16) < 720 else "bt709"
 
 
-def conform_filters(video: VideoInfo, output: Output) -> list[str]:
-    """Return the filters that give a picture the output's size, shape and colours."""
-    turn = {90: ["transpose=clock"], 180: ["hflip", "vflip"], 270: ["transpose=cclock"]}.get(video.rotation, [])
+def _tone_mapping(video: VideoInfo) -> list[str]:
+    """Return the filters that bring an HDR picture (PQ, HLG) to BT.709, through linear light."""
+    curve = "smpte2084" if video.transfer == 16 else "arib-std-b67"
+    return [
+        f"setparams=range={_range(video)}:color_primaries=bt2020:color_trc={curve}:colorspace=bt2020nc",
+        "zscale=t=linear:npl=100",
+        "format=gbrpf32le",
+        "zscale=p=bt709",
+        "tonemap=tonemap=hable:desat=0",
+        "zscale=t=bt709:m=bt709:r=tv",
+        "format=yuv420p",
+    ]
+
+
+def _range(video: VideoInfo) -> str:
+    return "pc" if video.full_range or video.is_rgb else "tv"
+
+
+def _scaling(video: VideoInfo, output: Output, *, tone_map: bool) -> list[str]:
+    """Return the filters that give a picture its size and colours; none for one that has them."""
     width, height = fit_size(video, output)
-    matrix, is_ready = _source_matrix(video), video.pixel_format == "yuv420p" and not video.full_range
-    filters = list(turn)
-    if not is_ready or matrix != "bt709" or turn or (video.width, video.height) != (width, height):
-        colours = f"in_color_matrix={matrix}:in_range={'pc' if video.full_range else 'tv'}"
+    colours = f"in_color_matrix={_source_matrix(video)}:in_range={_range(video)}"
+    is_turned = video.rotation in (90, 270)
+    has_size = (width, height) == ((video.height, video.width) if is_turned else (video.width, video.height))
+    if video.is_hdr and tone_map:
+        return [*([] if has_size else [f"scale={width}:{height}:flags=bicubic"]), *_tone_mapping(video)]
+    filters = []
+    if video.has_alpha:  # what is transparent becomes black
+        filters += [f"scale=flags=bicubic:{colours}", "format=gbrap", "premultiply=inplace=1"]
+        colours = "in_range=pc"
+    has_colours = (video.pixel_format, _range(video), _source_matrix(video)) == ("yuv420p", "tv", "bt709")
+    if not (has_size and has_colours):
         filters.append(f"scale={width}:{height}:flags=bicubic:{colours}:out_color_matrix=bt709:out_range=tv")
-    filters.append("format=yuv420p")
+    return [*filters, "format=yuv420p"]
+
+
+def conform_filters(video: VideoInfo, output: Output, *, tone_map: bool = True) -> list[str]:
+    """Return the filters that give a picture the output's size, shape and colours.
+
+    Args:
+        video: The source's picture.
+        output: The output's.
+        tone_map: Whether this FFmpeg can map HDR to BT.709 (zscale); otherwise HDR comes out pale.
+    """
+    filters = list(
+        {90: ["transpose=clock"], 180: ["hflip", "vflip"], 270: ["transpose=cclock"]}.get(video.rotation, [])
+    )
+    filters += _scaling(video, output, tone_map=tone_map)
+    width, height = fit_size(video, output)
     if output.fit == "contain" and (width, height) != (output.width, output.height):
         x, y = (output.width - width) // 4 * 2, (output.height - height) // 4 * 2
         filters.append(f"pad={output.width}:{output.height}:{x}:{y}:black")
@@ -190,11 +235,13 @@ def cut_argv(
     excerpt: Excerpt,
     output: Output,
     targets: Targets,
+    *,
+    tone_map: bool = True,
 ) -> list[str]:
     """Return the command that cuts one clip from its excerpt and conforms it.
 
     It writes to standard output one line ``frame:… pts:…`` per picture that came out of the decoder within the clip,
-    before anything is repeated to fill a slot.
+    before anything is repeated to fill a slot. ``tone_map`` tells whether this FFmpeg can map HDR to BT.709.
     """
     cut = plan_cut(edit, info.video, excerpt)
     half_tick = cut.rate // excerpt.time_base.denominator // 2
@@ -204,16 +251,20 @@ def cut_argv(
         f"trim=start_pts={cut.pictures[0] - half_tick}:end_pts={cut.pictures[-1] + half_tick + 1}",
         "metadata=mode=add:key=cut:value=1",
         "metadata=mode=print:file=-",
+        "setpts=max(PTS\\,-1)",  # a picture that began before the clip and is held to its end must not end before it
+        *(["bwdif=mode=send_frame:deint=interlaced"] if info.video.is_interlaced else []),
         *_slot_frames(edit.slot.frames, output.fps),
-        *conform_filters(info.video, output),
+        *conform_filters(info.video, output, tone_map=tone_map),
     ]
-    argv = [*_base(ffmpeg), "-copyts", "-noautorotate", *_input(excerpt.path, "nut"), "-filter_threads", "1"]
+    argv = [*_base(ffmpeg), "-copyts", "-noautorotate", *_input(excerpt.video, EXCERPT_FORMATS)]
+    argv += _input(excerpt.sound, EXCERPT_FORMATS) if excerpt.sound is not None else []
+    argv += ["-filter_threads", "1"]
     argv += ["-map", "0:v:0", "-vf", ",".join(picture), *_encode_video(output, targets)]
-    if excerpt.sound_shift is not None:
+    if excerpt.sound is not None:
         start = info.video.zero_seconds + edit.clip.start + excerpt.sound_shift
         shift = f"asetpts=PTS-round({start.numerator}/{start.denominator}/TB)"
         sound = [shift, "atrim=start_pts=0", *_sound_filters(edit.clip, edit.slot, output.audio)]
-        argv += ["-map", "0:a:0", "-af", ",".join(sound), *_encode_sound(targets.sound)]
+        argv += ["-map", "1:a:0", "-af", ",".join(sound), *_encode_sound(targets.sound)]
     return argv
 
 

@@ -6,7 +6,8 @@ come out of the decoder are known before it starts: they are the proof that none
 """
 
 import collections
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -19,7 +20,7 @@ from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, open_media, shown_pts
 from clipcut.timebase import decimal_text
 
 if TYPE_CHECKING:
-    from av.container import InputContainer, OutputContainer
+    from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
 
@@ -56,6 +57,11 @@ class Need:
     tolerance: Fraction
     before: Fraction | None = None
 
+    @property
+    def begin(self) -> Fraction:
+        """The latest moment at which the excerpt's keyframe may be shown."""
+        return self.first if self.before is None else min(self.first, self.before)
+
     def may_begin_at(self, moment: Fraction) -> bool:
         """Tell whether a keyframe shown at ``moment`` is early enough."""
         return moment <= self.first and (self.before is None or moment < self.before)
@@ -63,49 +69,66 @@ class Need:
 
 @attrs.frozen(kw_only=True)
 class Excerpt:
-    """The packets that a clip needs, in a NUT file with the source's timestamps, moved by a known number of ticks.
+    """The packets that a clip needs, in files with the source's timestamps, moved by a known number of ticks.
 
     Attributes:
-        path: The file; stream 0 is the video, stream 1 the sound.
+        video: The file with its video packets.
+        sound: The file with its sound packets; None if there are none.
         time_base: Seconds per tick of the file's video stream; a whole fraction of the source's.
         pictures: Presentation times of the pictures from the first needed to the last, ascending, in source ticks.
         video_shift: By how many seconds the file's video timestamps are later than the source's.
-        sound_shift: The same for its sound; None without sound.
+        sound_shift: The same for its sound.
         keyframe: When its first picture is shown, in the source file's own time in seconds.
     """
 
-    path: Path
+    video: Path
+    sound: Path | None
     time_base: Fraction
     pictures: tuple[int, ...]
     video_shift: Fraction
-    sound_shift: Fraction | None
+    sound_shift: Fraction
     keyframe: Fraction
 
 
-class _Writer:
-    """Puts packets into the excerpt; opened when the clip's first keyframe is certain."""
+_CONTAINERS = {"av1": "ivf", "libdav1d": "ivf", "libaom-av1": "ivf", "prores": "mov"}
+"""The container of a codec's excerpt where it isn't NUT, which keeps any timestamps but doesn't know every codec."""
 
-    def __init__(self, container: "OutputContainer", video: "Stream", audio: "Stream | None") -> None:
-        self._container = container
-        self._video = container.add_stream_from_template(video)
-        self._audio = container.add_stream_from_template(audio) if audio is not None else None
-        self._source_video = video
-        self._video_ticks = ceil(_AHEAD / video.time_base)
-        self._audio_ticks = ceil(_AHEAD / audio.time_base) if audio is not None else 0
-        self.video_shift: Fraction = self._video_ticks * video.time_base
-        self.sound_shift: Fraction = self._audio_ticks * audio.time_base if audio is not None else Fraction(0)
+
+class _Writer:
+    """Puts one stream's packets into a file of their own, with timestamps moved by a known number of ticks."""
+
+    def __init__(self, path: Path, source: "Stream") -> None:
+        import av  # noqa: PLC0415
+
+        kind = _CONTAINERS.get(source.codec_context.name, "nut")
+        self._container = av.open(f"file:{path}", "w", format=kind, container_options={"avoid_negative_ts": "disabled"})
+        self._stream = self._container.add_stream_from_template(source, opaque=True)
+        self._tick: Fraction = source.time_base
+        # MOV rounds a late begin to its own clock, so there the first packet is put at 0 (its codecs don't reorder)
+        self._ticks: int | None = None if kind == "mov" else ceil(_AHEAD / self._tick)
 
     def write(self, packet: "Packet") -> None:
-        is_video = packet.stream is self._source_video
-        ticks = self._video_ticks if is_video else self._audio_ticks
-        packet.pts = packet.pts + ticks if packet.pts is not None else None
-        packet.dts = packet.dts + ticks if packet.dts is not None else None
-        packet.stream = self._video if is_video else self._audio
+        """Put a packet in."""
+        if self._ticks is None:
+            self._ticks = -(packet.dts if packet.dts is not None else packet.pts)
+        packet.pts = packet.pts + self._ticks if packet.pts is not None else None
+        packet.dts = packet.dts + self._ticks if packet.dts is not None else None
+        packet.stream = self._stream
         self._container.mux(packet)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._container.close()
+
+    @property
+    def shift(self) -> Fraction:
+        """By how many seconds the file's timestamps are later than the source's."""
+        return (self._ticks or 0) * self._tick
 
     @property
     def time_base(self) -> Fraction:
-        return Fraction(self._video.time_base)  # known once a packet was written
+        """Seconds per tick of the file, known once a packet was written."""
+        return Fraction(self._stream.time_base)
 
 
 class _Search:
@@ -253,43 +276,52 @@ def _seek(container: "InputContainer", stream: "Stream", seconds: Fraction, vide
     return True
 
 
-def _open_target(path: Path) -> "OutputContainer":
-    import av  # noqa: PLC0415
-
-    return av.open(f"file:{path}", "w", format="nut", container_options={"avoid_negative_ts": "disabled"})
+@contextlib.contextmanager
+def _writers(target: Path, video: "Stream", audio: "Stream | None") -> "Iterator[dict[Stream, _Writer]]":
+    """Open a file for each stream; both are finished when the block is left."""
+    with contextlib.ExitStack() as stack:
+        writers = {}
+        for stream, suffix in ((video, ".video"), (audio, ".sound")):
+            if stream is not None:
+                writers[stream] = _Writer(target.with_suffix(suffix), stream)
+                stack.callback(writers[stream].close)
+        yield writers
 
 
 def _scan(
     info: MediaInfo, need: Need, back: Fraction | None, target: Path, check: Callable[[], None]
 ) -> Excerpt | None:
     """Make the excerpt, looking for the keyframe from ``back`` seconds before the clip (None: from the start)."""
-    begin = need.first if need.before is None else min(need.first, need.before)
-    with open_media(info.path) as source, _open_target(target) as container:
+    with open_media(info.path) as source:
         video = source.streams[info.video.index]
-        wants_sound = need.sound is not None and info.audio is not None
-        audio = source.streams[info.audio.index] if wants_sound and info.audio is not None else None
-        writer = _Writer(container, video, audio)
-        search = _Search(info, attrs.evolve(need, sound=need.sound if wants_sound else None), video, writer.write)
-        if back is not None and not _seek(source, video, begin - back, info.video):
-            return None
-        for count, packet in enumerate(source.demux(*([video] if audio is None else [video, audio]))):
-            if count % 64 == 0:
-                check()
-            if not search.take(packet):
-                break
-        if not search.found:
-            return None
-        search.flush()
-        _check_reach(search, need, info.path)
-        pictures = _needed_pictures(search.pictures, need, info.video)
-        return Excerpt(
-            path=target,
-            time_base=writer.time_base,
-            pictures=pictures,
-            video_shift=writer.video_shift,
-            sound_shift=writer.sound_shift if search.has_sound else None,
-            keyframe=search.keyframe,
-        )
+        audio = source.streams[info.audio.index] if need.sound is not None and info.audio is not None else None
+        with _writers(target, video, audio) as writers:
+            search = _Search(
+                info,
+                need if audio is not None else attrs.evolve(need, sound=None),
+                video,
+                lambda packet: writers[packet.stream].write(packet),
+            )
+            if back is not None and not _seek(source, video, need.begin - back, info.video):
+                return None
+            for count, packet in enumerate(source.demux(*writers)):
+                if count % 64 == 0:
+                    check()
+                if not search.take(packet):
+                    break
+            if not search.found:
+                return None
+            search.flush()
+            _check_reach(search, need, info.path)
+            return Excerpt(
+                video=target.with_suffix(".video"),
+                sound=target.with_suffix(".sound") if audio is not None and search.has_sound else None,
+                time_base=writers[video].time_base,
+                pictures=_needed_pictures(search.pictures, need, info.video),
+                video_shift=writers[video].shift,
+                sound_shift=writers[audio].shift if audio is not None else Fraction(0),
+                keyframe=search.keyframe,
+            )
 
 
 def make_excerpt(info: MediaInfo, need: Need, target: Path, check: Callable[[], None]) -> Excerpt:
@@ -298,16 +330,15 @@ def make_excerpt(info: MediaInfo, need: Need, target: Path, check: Callable[[], 
     Args:
         info: The probed source.
         need: What the clip needs.
-        target: The file to make.
+        target: Where: its suffix is replaced by ``.video`` and ``.sound``.
         check: Called every few packets; raises to end the work early.
 
     Raises:
         SourceError: ``short_source`` if the clip reaches too far past the source's last frame; ``undecodable`` or
             ``missing_file`` if the file can't be read.
     """
-    begin = need.first if need.before is None else min(need.first, need.before)
     for back in (*SEEK_BACK, None):
-        if back is not None and begin - back <= info.video.zero_seconds:
+        if back is not None and need.begin - back <= info.video.zero_seconds:
             continue  # as good as from the start
         excerpt = _scan(info, need, back, target, check)
         if excerpt is not None:

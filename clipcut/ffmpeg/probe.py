@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
-INPUT_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,ogg,nut"
+INPUT_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,ogg,nut,png_pipe,jpeg_pipe"
+_RGB = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8", "monow", "monob")
+_ALPHA = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8")
+_STILLS = ((b"\x89PNG\r\n\x1a\n", "png_pipe"), (b"\xff\xd8\xff", "jpeg_pipe"))
 _HEAD_PACKETS = 400
 """How many packets from the beginning are read to find the first video frame."""
 
@@ -42,6 +45,9 @@ class VideoInfo:
         pixel_format: FFmpeg's name of it; None if unknown.
         full_range: Whether luma uses all of 0 to 255.
         matrix: FFmpeg's number of the colour matrix; 2 if the file doesn't say.
+        transfer: FFmpeg's number of the transfer curve; 2 if the file doesn't say.
+        is_interlaced: Whether its pictures are made of two fields.
+        is_still: Whether it is one picture, held for as long as a slot needs it.
     """
 
     index: int
@@ -56,6 +62,24 @@ class VideoInfo:
     pixel_format: str | None
     full_range: bool
     matrix: int
+    transfer: int = 2
+    is_interlaced: bool = False
+    is_still: bool = False
+
+    @property
+    def is_hdr(self) -> bool:
+        """Whether it must be tone-mapped: a PQ or HLG curve."""
+        return self.transfer in (16, 18)
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether its pixels are red, green and blue."""
+        return bool(self.pixel_format) and self.pixel_format.startswith(_RGB)  # type: ignore[union-attr]
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether parts of it are transparent."""
+        return bool(self.pixel_format) and self.pixel_format.startswith(_ALPHA)  # type: ignore[union-attr]
 
     @property
     def zero_seconds(self) -> Fraction:
@@ -82,6 +106,13 @@ class MediaInfo:
     audio: AudioInfo | None
 
 
+def _still_format(path: Path) -> str | None:
+    """Know a still picture by its first bytes: by its name, FFmpeg might take it for a numbered sequence."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    return next((name for magic, name in _STILLS if head.startswith(magic)), None)
+
+
 @contextlib.contextmanager
 def open_media(path: Path) -> Iterator["InputContainer"]:
     """Open a regular file for demuxing.
@@ -95,7 +126,9 @@ def open_media(path: Path) -> Iterator["InputContainer"]:
         if not stat.S_ISREG(path.stat().st_mode):
             raise SourceError(Reason.MISSING_FILE, f"{path} is not a regular file")
         options = {"protocol_whitelist": "file", "format_whitelist": INPUT_FORMATS}
-        with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
+        with av.open(
+            f"file:{path}", format=_still_format(path), options=options, metadata_errors="replace"
+        ) as container:
             yield container
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise SourceError(Reason.MISSING_FILE, f"there is no file {path}") from exc
@@ -179,6 +212,9 @@ def _video_info(container: "InputContainer", path: Path) -> VideoInfo:
         pixel_format=context.pix_fmt,
         full_range=context.color_range == 2,
         matrix=int(context.colorspace),
+        transfer=int(context.color_trc),
+        is_interlaced=int(context.field_order) > 1,
+        is_still=container.format.name in [name for _, name in _STILLS],
     )
 
 

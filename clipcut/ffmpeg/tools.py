@@ -24,12 +24,14 @@ class Tool:
         version: What it calls itself, such as ``5.1.9-0+deb12u1``.
         found: Why it is this one, in words.
         encoders: The names of its encoders.
+        can_tone_map: Whether it has the filters that bring HDR to BT.709.
     """
 
     path: str
     version: str
     found: str
     encoders: frozenset[str]
+    can_tone_map: bool
 
 
 def find_ffmpeg(setting: str | None, origin: str) -> tuple[str, str]:
@@ -95,4 +97,7 @@ async def inspect_ffmpeg(path: str, found: str) -> Tool:
     encoders = frozenset(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", listing, re.MULTILINE))
     if missing := [name for name in NEEDED_ENCODERS if name not in encoders]:
         raise ToolError(f"{path} has no {' and no '.join(missing)} encoder; name another FFmpeg with --ffmpeg.")
-    return Tool(path=path, version=match[1], found=found, encoders=encoders)
+    filters = frozenset(re.findall(r"^ [A-Z.]{2,3} (\S+)", await _ask(path, "-filters"), re.MULTILINE))
+    return Tool(
+        path=path, version=match[1], found=found, encoders=encoders, can_tone_map={"zscale", "tonemap"} <= filters
+    )
