@@ -16,12 +16,14 @@ import typer
 
 from clipcut import __version__
 from clipcut.errors import ClipcutError, Mistake, SettingsError, TimelineError
+from clipcut.events import Listener, Listeners
 from clipcut.files import write_atomic
 from clipcut.jsonio import MAX_BYTES, load_timeline
 from clipcut.log import LogListener, make_logger, trace_id_from, wants_colours
 from clipcut.pipeline import render
 from clipcut.plan import Method, Plan, build_plan
 from clipcut.preflight import Job, prepare
+from clipcut.progress import Display, make_display
 from clipcut.report import RunFacts, build_report, clip_stats, report_bytes
 from clipcut.results import RenderResult, RenderStatus
 from clipcut.schema import timeline_schema
@@ -108,10 +110,10 @@ def _job_name(settings: Settings, timeline: str) -> str:
 
 
 @contextlib.contextmanager
-def _log_stream(path: Path | None) -> Iterator[TextIO]:
-    """Open the log file for appending, or give stderr."""
+def _log_stream(path: Path | None, display: Display | None) -> Iterator[TextIO]:
+    """Open the log file for appending, or give stderr: above the display, if there is one."""
     if path is None:
-        yield sys.stderr
+        yield display.log_stream if display is not None else sys.stderr
         return
     try:
         file = path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
@@ -123,10 +125,13 @@ def _log_stream(path: Path | None) -> Iterator[TextIO]:
         yield file
 
 
-def _level(verbose: int, *, quiet: bool) -> int:
+def _level(verbose: int, *, quiet: bool, is_above: bool) -> int:
+    """Return the lowest level to log; above a live display only what is odd, unless ``-v`` asks for more."""
     if quiet:
         return logging.ERROR
-    return logging.DEBUG if verbose else logging.INFO
+    if verbose:
+        return logging.DEBUG
+    return logging.WARNING if is_above else logging.INFO
 
 
 def _output_path(flag: str | None, timeline: Timeline, base: Path) -> Path:
@@ -276,8 +281,11 @@ def render_command(  # noqa: PLR0913  flag declarations
         timeline_data=data,
         started_at=dt.datetime.now(dt.UTC),
     )
-    with _log_stream(log_file) as stream:
-        level = _level(verbose, quiet=quiet and log_file is None)
+    is_display = not quiet and (settings.log_format != "json" or log_file is not None)
+    display = make_display(plan, facts.job, sys.stderr, os.environ) if is_display else None
+    with _log_stream(log_file, display) as stream:
+        is_above = display is not None and log_file is None
+        level = _level(verbose, quiet=quiet and log_file is None, is_above=is_above)
         logger = make_logger(
             stream,
             log_format=settings.log_format,
@@ -286,14 +294,14 @@ def render_command(  # noqa: PLR0913  flag declarations
             trace_id=facts.trace_id,
             job=facts.job,
         )
-        result = _run_render(ready, facts, logger)
+        result = _run_render(ready, facts, logger, display)
     if not quiet or result.exit_code:
         for line in summary_lines(result, str(ready.report) if ready.report is not None else None):
             _tell(line)
     raise typer.Exit(result.exit_code)
 
 
-def _run_render(job: Job, facts: RunFacts, logger: Any) -> RenderResult:
+def _run_render(job: Job, facts: RunFacts, logger: Any, display: Display | None) -> RenderResult:
     logger.info(
         "render.started",
         timeline=facts.timeline_name,
@@ -303,7 +311,11 @@ def _run_render(job: Job, facts: RunFacts, logger: Any) -> RenderResult:
         max_parallelism=job.settings.max_parallelism,
         per_video_limit=job.settings.per_video_limit,
     )
-    result = trio.run(render, job, LogListener(logger, facts.trace_id))
+    listeners: list[Listener] = [LogListener(logger, facts.trace_id)]
+    if display is not None:
+        listeners.append(display.board)
+    with display or contextlib.nullcontext():
+        result = trio.run(render, job, Listeners(listeners))
     _write_report(result, job, facts)
     _log_end(logger, result, job.settings)
     return result

@@ -18,7 +18,7 @@ from clipcut.events import Listener, Stage
 from clipcut.ffmpeg import argv as build
 from clipcut.ffmpeg.excerpt import Excerpt, Need, make_excerpt
 from clipcut.ffmpeg.mux import count_frames
-from clipcut.ffmpeg.probe import MediaInfo, probe
+from clipcut.ffmpeg.probe import MediaInfo, parse_rotation, probe
 from clipcut.ffmpeg.process import Completed, run
 from clipcut.ffmpeg.tools import Tool
 from clipcut.limits import Limits
@@ -71,7 +71,7 @@ class FFmpegCutter:
 
     def __attrs_post_init__(self) -> None:
         """Share one set of probes among all clips."""
-        self._probes = Probes(lambda path: self._in_thread(probe, path))
+        self._probes = Probes(self._probe)
 
     async def cut(self, edit: Edit, rung: Rung) -> CutFile:
         """Cut an edit from a rung.
@@ -87,6 +87,15 @@ class FFmpegCutter:
         self._tell_of_hdr(info)
         with _excerpt_files(self.folder / f"{edit.index:06}") as path:
             return await self._cut_excerpt(edit, rung, info, path)
+
+    async def _probe(self, path: Path) -> MediaInfo:
+        info = await self._in_thread(probe, path)
+        if not info.may_be_turned:
+            return info
+        async with self.limits.encoders:
+            described = await self._run(build.describe_argv(self.tool.path, path), lambda _: None)
+        rotation = parse_rotation(described.stderr, info.video.index)
+        return attrs.evolve(info, video=attrs.evolve(info.video, rotation=rotation))
 
     def _tell_of_hdr(self, info: MediaInfo) -> None:
         """Say once per file what becomes of HDR."""
@@ -121,11 +130,12 @@ class FFmpegCutter:
 
     async def _decode(self, edit: Edit, rung: Rung, info: MediaInfo, excerpt: Excerpt) -> CutFile:
         """Decode an excerpt, conform it, and see that every picture in the clip's range came out of the decoder."""
-        wanted = set(build.plan_cut(edit, info.video, excerpt).pictures)
+        wanted = build.plan_cut(edit, info.video, excerpt).pictures
+        found: list[int] = []
 
         def note(line: bytes) -> None:
             if match := _PICTURE.match(line):
-                wanted.discard(int(match[1]))
+                found.append(int(match[1]))
 
         def argv(targets: build.Targets) -> list[str]:
             return build.cut_argv(
@@ -133,9 +143,9 @@ class FFmpegCutter:
             )
 
         cut = await self._encode(edit, rung.method, info.path, argv, note)
-        if wanted:
-            count = f"{len(wanted)} of {len(excerpt.pictures)}"
-            raise SourceError(Reason.UNDECODABLE, f"{info.path}: {count} pictures in the clip's range did not decode")
+        if sorted(found) != list(wanted):
+            counts = f"{len(wanted)} pictures in the clip's range, and {len(set(wanted) & set(found))} of them came out"
+            raise SourceError(Reason.UNDECODABLE, f"{info.path} has {counts} of the decoder ({len(found)} in all)")
         return cut
 
     async def _fill(self, edit: Edit) -> CutFile:

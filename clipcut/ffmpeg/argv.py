@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 
 from clipcut.ffmpeg.excerpt import Excerpt, Need
-from clipcut.ffmpeg.probe import MediaInfo, VideoInfo
+from clipcut.ffmpeg.probe import INPUT_FORMATS, MediaInfo, VideoInfo
 from clipcut.plan import Edit, Slot
 from clipcut.timebase import decimal_text, round_half_up
 from clipcut.timeline import AudioProfile, Clip, Output
@@ -83,6 +83,12 @@ def plan_cut(edit: Edit, video: VideoInfo, excerpt: Excerpt) -> CutPlan:
     origin = int(start * rate // 1) + 1
     pictures = tuple(int((pts * video.time_base + excerpt.video_shift) * rate) - origin for pts in excerpt.pictures)
     return CutPlan(rate, origin, pictures)
+
+
+def describe_argv(ffmpeg: str, path: Path) -> list[str]:
+    """Return the command that makes FFmpeg describe a file on standard error, and fail as it has nothing to do."""
+    whitelists = ("-protocol_whitelist", "file", "-format_whitelist", INPUT_FORMATS)
+    return [ffmpeg, "-nostdin", "-hide_banner", *whitelists, "-i", f"file:{path}"]
 
 
 def _base(ffmpeg: str) -> list[str]:
@@ -185,13 +191,19 @@ def _rate_text(fps: Fraction) -> str:
     return f"{fps.numerator}/{fps.denominator}"
 
 
+def _held(cut: CutPlan, slot_seconds: Fraction) -> list[str]:
+    """Make the last picture last beyond the slot's end: no container says reliably how long its last picture is shown.
+
+    A copy of it is set there; and a picture that began before the clip is moved up to its beginning.
+    """
+    end = int((slot_seconds + 1) * cut.rate)
+    is_copy = f"eq(N\\,{len(cut.pictures)})"
+    return ["tpad=stop=1:stop_mode=clone", f"setpts=if({is_copy}\\,{end}\\,max(PTS\\,-1))"]
+
+
 def _slot_frames(frames: int, fps: Fraction) -> list[str]:
-    """Turn pictures into exactly ``frames`` frames: each the one on display at its middle, the last one held."""
-    return [
-        f"fps=fps={_rate_text(fps)}:round=near:start_time=0",
-        f"tpad=stop={frames}:stop_mode=clone",
-        f"trim=end_frame={frames}",
-    ]
+    """Turn pictures into exactly ``frames`` frames: each the one on display at its middle."""
+    return [f"fps=fps={_rate_text(fps)}:round=near:start_time=0", f"trim=end_frame={frames}"]
 
 
 def _encode_video(output: Output, targets: Targets) -> list[str]:
@@ -251,7 +263,7 @@ def cut_argv(
         f"trim=start_pts={cut.pictures[0] - half_tick}:end_pts={cut.pictures[-1] + half_tick + 1}",
         "metadata=mode=add:key=cut:value=1",
         "metadata=mode=print:file=-",
-        "setpts=max(PTS\\,-1)",  # a picture that began before the clip and is held to its end must not end before it
+        *_held(cut, edit.slot.frames / output.fps),
         *(["bwdif=mode=send_frame:deint=interlaced"] if info.video.is_interlaced else []),
         *_slot_frames(edit.slot.frames, output.fps),
         *conform_filters(info.video, output, tone_map=tone_map),

@@ -7,7 +7,7 @@ container formats of ``INPUT_FORMATS``.
 import contextlib
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +40,7 @@ class VideoInfo:
         zero: The presentation time of its first frame in ticks: zero of *source time*.
         width, height: In pixels, as coded (before rotation).
         sample_aspect: A pixel's width over its height.
-        rotation: Degrees, clockwise, by which a player turns the picture: 0, 90, 180 or 270.
+        rotation: Degrees, clockwise, by which a player turns the picture: 0, 90, 180 or 270; 0 until it was asked for.
         frame_seconds: How long a frame usually lasts, for files that don't say it of their last frame.
         pixel_format: FFmpeg's name of it; None if unknown.
         full_range: Whether luma uses all of 0 to 255.
@@ -99,9 +99,16 @@ class AudioInfo:
 
 @attrs.frozen(kw_only=True)
 class MediaInfo:
-    """What a clip needs to know of a file."""
+    """What a clip needs to know of a file.
+
+    Attributes:
+        path: The file.
+        may_be_turned: Whether its container can hold a rotation flag.
+        video, audio: Its streams.
+    """
 
     path: Path
+    may_be_turned: bool = False
     video: VideoInfo
     audio: AudioInfo | None
 
@@ -153,11 +160,17 @@ def _is_cover_art(stream: "Stream") -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def _rotation(container: "InputContainer", index: int) -> int:
-    """Read the display matrix' angle; PyAV shows it only in FFmpeg's own description of the file."""
-    blocks = re.split(r"(?m)^  Stream #0:(\d+)", container.dumps_format() or "")
-    for number, text in zip(blocks[1::2], blocks[2::2], strict=True):
-        if int(number) == index and (match := re.search(r"displaymatrix: rotation of (-?[\d.]+) degrees", text)):
+def parse_rotation(lines: Sequence[str], index: int) -> int:
+    """Read the angle of a stream's display matrix from FFmpeg's own description of a file, as PyAV doesn't tell it.
+
+    Returns:
+        Degrees, clockwise, by which a player turns the picture: 0, 90, 180 or 270.
+    """
+    stream = None
+    for line in lines:
+        if match := re.match(r"  Stream #0:(\d+)", line):
+            stream = int(match[1])
+        elif stream == index and (match := re.search(r"displaymatrix: rotation of (-?[\d.]+) degrees", line)):
             return round(-float(match[1]) / 90) * 90 % 360
     return 0
 
@@ -207,7 +220,7 @@ def _video_info(container: "InputContainer", path: Path) -> VideoInfo:
         width=context.width,
         height=context.height,
         sample_aspect=aspect or Fraction(1),
-        rotation=_rotation(container, stream.index),
+        rotation=0,
         frame_seconds=1 / rate if rate else Fraction(1, 25),
         pixel_format=context.pix_fmt,
         full_range=context.color_range == 2,
@@ -237,4 +250,5 @@ def probe(path: Path) -> MediaInfo:
     """
     with open_media(path) as container:
         audio = _audio_info(container)
-        return MediaInfo(path=path, video=_video_info(container, path), audio=audio)
+        may_be_turned = any(name in container.format.name for name in ("mov", "matroska"))
+        return MediaInfo(path=path, may_be_turned=may_be_turned, video=_video_info(container, path), audio=audio)
