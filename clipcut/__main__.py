@@ -1,14 +1,28 @@
 """``python -m clipcut`` and the ``clipcut`` command: a light start, then the command line."""
 
+import os
+import signal
 import sys
+
+
+def _leave_at_signals() -> None:
+    """End at once with the right code while there is nothing to clean up; what was ignored at start stays ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: os._exit(128 + number))
 
 
 def main() -> None:
     """Run the command line; ``--version`` alone answers without loading it."""
+    _leave_at_signals()
+    from clipcut.streams import finish_stdout, open_missing  # noqa: PLC0415
+
+    open_missing()
     if sys.argv[1:] == ["--version"]:
         from clipcut import __version__  # noqa: PLC0415
 
-        sys.stdout.write(f"clipcut {__version__}\n")
+        if not finish_stdout(f"clipcut {__version__}\n"):
+            sys.exit(1)
         return
     from clipcut.cli import run  # noqa: PLC0415
 

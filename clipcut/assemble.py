@@ -12,9 +12,9 @@ import attrs
 import trio
 
 from clipcut.errors import RenderError
-from clipcut.ffmpeg.argv import PCM_BYTES, sound_argv
+from clipcut.ffmpeg.argv import PCM_BYTES, sound_argv, soundtrack_argv
 from clipcut.ffmpeg.mux import Master, VideoTrack, mux, verify
-from clipcut.ffmpeg.process import Completed, Feed, open_feed
+from clipcut.ffmpeg.process import Completed, Feed, open_feed, run
 from clipcut.limits import Limits
 from clipcut.plan import Plan
 from clipcut.results import CutFile
@@ -57,16 +57,36 @@ class Assembly:
         """
         track = VideoTrack(self._picture, self.plan.output.fps)
         try:
-            async with open_feed(sound_argv(self.ffmpeg, self.plan.output.audio, self._sound)) as feed:
+            track_sound = await self._soundtrack()
+            replaces = self.plan.soundtrack is not None and self.plan.soundtrack.mode == "replace"
+            mix_with = None if replaces else track_sound
+            async with open_feed(sound_argv(self.ffmpeg, self.plan.output.audio, self._sound, mix_with)) as feed:
+                if replaces:
+                    await self._send_sound(feed, track_sound, self.plan.samples)
                 for edit in self.plan.edits:
                     cut = await self.piece(edit.index)
                     await self._in_thread(track.append, cut.video, edit.slot.frames)
-                    await self._send_sound(feed, cut.sound, edit.slot.samples)
+                    if not replaces:
+                        await self._send_sound(feed, cut.sound, edit.slot.samples)
                     await self._in_thread(_remove, cut)
                 _check_sound(await feed.finish())
         finally:
             with trio.CancelScope(shield=True):
                 await self._in_thread(track.close)
+
+    async def _soundtrack(self) -> Path | None:
+        """Decode the soundtrack into exactly the output's samples; None if there is none."""
+        track, audio = self.plan.soundtrack, self.plan.output.audio
+        if track is None:
+            return None
+        target = self.folder / "soundtrack.pcm"
+        async with self.limits.encoders:
+            done = await run(soundtrack_argv(self.ffmpeg, track, audio, self.plan.samples, target))
+        size = target.stat().st_size if target.exists() else 0
+        if done.returncode != 0 or size != self.plan.samples * audio.channels * PCM_BYTES:
+            said = done.stderr[-1] if done.stderr else "FFmpeg did not say why"
+            raise RenderError(f"The soundtrack {track.path} can't be decoded: {said}.")
+        return target
 
     async def finish(self, target: Path, suffix: str, comment: str) -> None:
         """Mux what was joined into ``target`` and hold the result against the plan.
@@ -121,6 +141,8 @@ async def _send(feed: Feed, data: bytes) -> None:
 
 
 def _check_sound(done: Completed) -> None:
+    if done.returncode is None:
+        raise RenderError("The sound encoder hung and was ended.")
     if done.returncode:
         said = done.stderr[-1] if done.stderr else "it said nothing"
         raise RenderError(f"The sound can't be encoded (FFmpeg ended with {done.returncode}): {said}.")

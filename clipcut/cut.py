@@ -13,13 +13,13 @@ from typing import Protocol, TypeVar
 import attrs
 import trio
 
-from clipcut.errors import Reason, RenderError, SourceError
+from clipcut.errors import Reason, RenderError, SourceError, raise_if_machine
 from clipcut.events import Listener, Stage
 from clipcut.ffmpeg import argv as build
 from clipcut.ffmpeg.excerpt import Excerpt, Need, make_excerpt
 from clipcut.ffmpeg.mux import count_frames
 from clipcut.ffmpeg.probe import MediaInfo, parse_rotation, probe
-from clipcut.ffmpeg.process import Completed, run
+from clipcut.ffmpeg.process import STALL_S, Completed, run
 from clipcut.ffmpeg.tools import Tool
 from clipcut.limits import Limits
 from clipcut.plan import Edit, Method, Rung
@@ -30,6 +30,7 @@ from clipcut.timeline import Output
 T = TypeVar("T")
 _PICTURE = re.compile(rb"frame:\d+ +pts:(-?\d+) ")
 _ERROR = re.compile(r"\[(?:error|fatal|panic)\] ")
+_MOST_ERRORS = 50
 _HARMLESS = re.compile(r"mmco: unref short failure")
 """What a decoder says of references that lie before an open group of pictures; a lost picture says more than that."""
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
@@ -94,7 +95,7 @@ class FFmpegCutter:
             return info
         async with self.limits.encoders:
             described = await self._run(build.describe_argv(self.tool.path, path), lambda _: None)
-        rotation = parse_rotation(described.stderr, info.video.index)
+        rotation = parse_rotation(described.done.stderr, info.video.index)
         return attrs.evolve(info, video=attrs.evolve(info.video, rotation=rotation))
 
     def _tell_of_hdr(self, info: MediaInfo) -> None:
@@ -175,24 +176,28 @@ class FFmpegCutter:
     ) -> CutFile:
         """Run FFmpeg in an encoder place, and prove that it did what was asked: no error, exactly the slot's frames."""
         video, sound = self.folder / f"{edit.index:06}.mov", self.folder / f"{edit.index:06}.pcm"
-        sound.unlink(missing_ok=True)  # a rung that failed before may have left one
+        for path in (video, sound):
+            path.unlink(missing_ok=True)  # a rung that failed before may have left one
         self.listener.clip_stage(edit, method, Stage.WAIT)
         async with self.limits.encoders:
             self.listener.clip_stage(edit, method, Stage.ENCODE)
             targets = build.Targets(video=video, sound=sound, threads=self.limits.threads_for(self.unfinished()))
-            done = await self._run(argv(targets), note)
-        judge(done, source)
+            said = await self._run(argv(targets), note)
+        judge(said, source)
         self.listener.clip_stage(edit, method, Stage.CHECK)
         frames = await self._in_thread(count_frames, video, self.output.fps)
         if frames != edit.slot.frames:
             raise SourceError(Reason.FFMPEG, f"FFmpeg made {frames} frames instead of {edit.slot.frames}")
         return CutFile(video, sound if sound.exists() else None)
 
-    async def _run(self, argv: Sequence[str], on_stdout: Callable[[bytes], object]) -> Completed:
+    async def _run(self, argv: Sequence[str], on_stdout: Callable[[bytes], object]) -> "Said":
+        said = Said()
         try:
-            return await run(argv, on_stdout=on_stdout)
+            said.done = await run(argv, on_stdout=on_stdout, on_stderr=said.hear)
         except OSError as exc:
+            raise_if_machine(exc)
             raise SourceError(Reason.FFMPEG, f"FFmpeg can't be started: {exc.strerror}") from exc
+        return said
 
     def _in_thread(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
         return trio.to_thread.run_sync(function, *args, limiter=self.limits.threads)
@@ -208,18 +213,33 @@ def _excerpt_files(path: Path) -> Iterator[Path]:
             path.with_suffix(suffix).unlink(missing_ok=True)
 
 
-def judge(done: Completed, source: Path) -> None:
+@attrs.define
+class Said:
+    """What FFmpeg said of errors, heard line by line (there may be more than is kept), and how it ended."""
+
+    done: Completed = attrs.field(factory=lambda: Completed(None, ()))
+    errors: list[str] = attrs.field(factory=list)
+
+    def hear(self, line: str) -> None:
+        """Keep a line that tells of an error, if it is among the first few."""
+        if len(self.errors) < _MOST_ERRORS and _ERROR.search(line) and not _HARMLESS.search(line):
+            self.errors.append(line)
+
+
+def judge(said: Said, source: Path) -> None:
     """Hold what FFmpeg said and returned against what a good cut says and returns: no error, and 0.
 
     Raises:
         SourceError: ``undecodable``, ``refused`` or ``ffmpeg``.
         RenderError: There is no room to work in.
     """
-    errors = [line for line in done.stderr if _ERROR.search(line) and not _HARMLESS.search(line)]
+    errors, done = said.errors, said.done
     if any(_NO_ROOM.search(line) for line in errors):
         raise RenderError(
             f"There is no room for working files: {_plain(errors[0])}. Free some, or name another --work-dir."
         )
+    if done.returncode is None:
+        raise SourceError(Reason.FFMPEG, f"FFmpeg said nothing for {STALL_S:.0f} s and was ended")
     if done.returncode in (126, 127, 139, -11):
         raise SourceError(Reason.FFMPEG, f"FFmpeg crashed or can't be run (exit {done.returncode})")
     if any(_REFUSED.search(line) for line in errors):

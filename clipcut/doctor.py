@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,16 +13,13 @@ from clipcut.errors import ClipcutError
 from clipcut.events import Listener, Stage
 from clipcut.ffmpeg.tools import NEEDED_ENCODERS, find_ffmpeg, inspect_ffmpeg
 from clipcut.jsonio import load_timeline
-from clipcut.limits import usable_cores
+from clipcut.limits import allow_open_files, needed_open_files, usable_cores
 from clipcut.pipeline import render
 from clipcut.placeholder import packaged_placeholder
 from clipcut.plan import Edit, Method, build_plan
 from clipcut.preflight import prepare
 from clipcut.results import ClipResult, RenderStatus
 from clipcut.settings import Settings
-
-FILES_PER_PLACE = 12
-"""How many files one clip at work may have open, all its pipes counted."""
 
 
 @attrs.frozen
@@ -55,15 +51,15 @@ def _folder(name: str, path: Path) -> Finding:
 
 
 def _look_around(settings: Settings) -> Iterator[Finding]:
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = 64 + FILES_PER_PLACE * settings.max_parallelism
+    files, needed = allow_open_files(), needed_open_files(settings.max_parallelism)
     yield Finding("cores", str(usable_cores()))
     yield Finding(
         "open files", f"{files} allowed, {needed} needed at --concurrency {settings.max_parallelism}", files >= needed
     )
     yield Finding("settings file", str(settings.config_path or "none"))
     yield _folder("current folder", Path.cwd())
-    yield _folder("work folder", Path(settings.work_dir or tempfile.gettempdir()))
+    if settings.work_dir is not None:
+        yield _folder("work folder", Path(settings.work_dir))
     placeholder = Path(settings.placeholder_asset_path or packaged_placeholder())
     yield Finding("placeholder", str(placeholder), placeholder.is_file())
 

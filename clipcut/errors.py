@@ -16,6 +16,7 @@ import difflib
 import enum
 import errno
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 
@@ -52,6 +53,9 @@ class Reason(enum.StrEnum):
 
 DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says when there is no room to write: never the fault of a source."""
+
+MACHINE_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+"""What the system says when it has too little left of something: never the fault of a source either."""
 
 
 @attrs.frozen
@@ -125,3 +129,12 @@ class ToolError(ClipcutError):
 
 class RenderError(ClipcutError):
     """The render can't be finished: a full disk, a video that fails its last check, too many placeholders."""
+
+
+def raise_if_machine(error: BaseException) -> None:
+    """Raise ``RenderError`` if an error tells of this machine and not of a source: no room, descriptors, memory."""
+    number = getattr(error, "errno", None)
+    if number in DISK_ERRNOS:
+        raise RenderError(f"There is no room for working files: {os.strerror(number)}.") from error
+    if number in MACHINE_ERRNOS:
+        raise RenderError(f"This machine has too little left: {os.strerror(number)}; lower --concurrency.") from error

@@ -2,69 +2,199 @@
 
 import contextlib
 import os
+import re
+import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import trio
 
-@contextlib.contextmanager
-def work_folder(parent: Path) -> Iterator[Path]:
+from clipcut.streams import write_all
+
+_temporaries: set[Path] = set()
+"""What this process has made and must remove; for whoever ends it without unwinding."""
+
+
+def remove_temporaries() -> None:
+    """Remove every temporary file and folder of this process, as well as that can be done at once."""
+    for path in list(_temporaries):
+        for _ in range(3):  # a child that isn't gone yet may add a file meanwhile
+            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def file_mode(path: Path) -> int | None:
+    """Return the mode of what is behind a path, links followed; None if nothing is, or nothing can be known."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return None
+
+
+def is_regular_file(path: Path) -> bool:
+    """Tell whether a path leads to a regular file. Never raises, and opens nothing: a pipe would wait."""
+    mode = file_mode(path)
+    return mode is not None and stat.S_ISREG(mode)
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a path leads to a folder. Never raises."""
+    mode = file_mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def why_unreadable(path: Path) -> str | None:
+    """Say why a file can't be read, as the end of a sentence that begins with its name; None if it can."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return "is not a regular file"
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    except (FileNotFoundError, NotADirectoryError):
+        return "doesn't exist"
+    except OSError as exc:
+        return f"can't be read: {exc.strerror}"
+    except ValueError as exc:  # a name with a null byte
+        return f"can't be read: {exc}"
+    return None
+
+
+def real_path(path: Path) -> Path:
+    """Follow links, also those that lead nowhere (yet). Never raises."""
+    return Path(os.path.realpath(path))
+
+
+@contextlib.asynccontextmanager
+async def work_folder(parent: Path) -> AsyncIterator[Path]:
     """Make a private folder in ``parent`` (mode 0700), and remove it with all that is in it, whatever the end.
 
     Raises:
         OSError: ``parent`` is no folder that can be written to.
     """
     folder = Path(tempfile.mkdtemp(prefix=".clipcut-", dir=parent))
+    _temporaries.add(folder)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+        _temporaries.discard(folder)
+
+
+def _new_file(target: Path) -> tuple[int, Path]:
+    """Open a new temporary file beside the target; the system gives it the mode of any new file."""
+    stem = os.fsencode(target.name)[:100].decode("utf-8", "ignore")  # a name may have 255 bytes, not characters
+    path = target.with_name(f".{stem}.{secrets.token_hex(4)}.part")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    _temporaries.add(path)
+    return descriptor, path
+
+
+def _forget(temporary: Path) -> None:
+    with contextlib.suppress(OSError):
+        temporary.unlink()
+    _temporaries.discard(temporary)
+
+
+@contextlib.asynccontextmanager
+async def part_file(target: Path) -> AsyncIterator[Path]:
+    """Make an empty temporary file beside the target, and see that it is gone in the end.
+
+    Raises:
+        OSError: The target's folder can't be written to.
+    """
+    descriptor, temporary = _new_file(target)
+    os.close(descriptor)
+    try:
+        yield temporary
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(_forget, temporary)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass  # some file systems can't; the rename itself has happened
-    finally:
-        os.close(descriptor)
-
-
-def _public_mode() -> int:
-    """Return the mode that an ordinary new file would have."""
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask
+    """Make a rename in ``folder`` survive a power cut, where that can be had; the rename itself has happened."""
+    with contextlib.suppress(OSError):  # a folder that can't be read, a file system that can't do it
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def replace(temporary: Path, target: Path) -> None:
-    """Put a finished file in the target's place: old or new, never torn. Both lie on one file system."""
-    mode = _public_mode()
-    with contextlib.suppress(OSError):
-        mode = stat.S_IMODE(target.stat().st_mode)
+    """Put a finished file in the target's place: old or new, never torn. Both lie on one file system.
+
+    The new file takes over the old one's mode. A link is replaced, not followed: see ``real_path``.
+    """
     with temporary.open("rb+") as file:
-        os.fchmod(file.fileno(), mode)
+        mode = file_mode(target)
+        if mode is not None:
+            os.fchmod(file.fileno(), stat.S_IMODE(mode))
         os.fsync(file.fileno())
     temporary.replace(target)
     sync_folder(target.parent)
 
 
+def _steps(path: Path) -> list[Path]:
+    """Return a path and what it leads to, link by link, each in its real folder."""
+    steps: list[Path] = []
+    while len(steps) < 40:
+        path = real_path(path.parent) / path.name
+        steps.append(path)
+        if not path.is_symlink():
+            break
+        path = path.parent / path.readlink()
+    return steps
+
+
+def is_special(path: Path) -> bool:
+    """Tell whether a path is the system's, or is there and no regular file: written to as it is, never replaced.
+
+    Being root, one could otherwise put a file in the place of ``/dev/stdout``, a link to what is open as number 1.
+    """
+    folders = {step.parts[1] for step in _steps(path) if len(step.parts) > 2 and step.parts[1:3] != ("dev", "shm")}
+    mode = file_mode(path)
+    return bool(folders & {"dev", "proc"}) or (mode is not None and not stat.S_ISREG(mode))
+
+
+def _open_descriptor(path: Path) -> int | None:
+    """Return the number of the open file that a path such as ``/dev/stdout`` stands for."""
+    for step in _steps(path):
+        if match := re.fullmatch(rf"(?:/dev|/proc/{os.getpid()})/fd/(\d+)", str(step)):
+            return int(match[1])
+    return None
+
+
+def _write_through(target: Path, data: bytes) -> None:
+    """Write to what is there; an open file goes on where it is."""
+    if (number := _open_descriptor(target)) is not None:
+        write_all(number, data)
+        return
+    descriptor = os.open(target, os.O_WRONLY)
+    try:
+        write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
 def write_atomic(target: Path, data: bytes) -> None:
-    """Write a small file so that readers see the old or the new one; a device or pipe is written to as it is."""
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISREG(target.stat().st_mode):
-            target.write_bytes(data)
-            return
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
-    temporary = Path(name)
+    """Write a small file so that readers see the old or the new one; a link stays, and the file behind it is replaced.
+
+    Raises:
+        OSError: It can't be written; an old file is as it was.
+    """
+    if is_special(target):
+        _write_through(target, data)
+        return
+    target = real_path(target)
+    descriptor, temporary = _new_file(target)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
         replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        _forget(temporary)

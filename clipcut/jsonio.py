@@ -17,6 +17,7 @@ from clipcut.timebase import MAX_SECONDS
 from clipcut.timeline import (
     Clip,
     Output,
+    Soundtrack,
     Source,
     Timeline,
     clip_mistakes,
@@ -28,7 +29,7 @@ from clipcut.timeline import (
 MAX_BYTES = 64 * 1024 * 1024
 MAX_CLIPS = 100_000
 MAX_DEPTH = 16
-TOP_LEVEL = ("version", "output", "sources", "clips")
+TOP_LEVEL = ("version", "output", "sources", "soundtrack", "clips")
 ID_RULE = "write 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit"
 _T = typing.TypeVar("_T")
 
@@ -270,6 +271,8 @@ def structure_timeline(document: object, name: str) -> Timeline:
         raise TimelineError(f"{name} can't be used:", [Mistake("$", what)])
     reader.top_level(document)
     output = reader.read(document.get("output", _Object([])), Output, "$.output")
+    has_soundtrack = document.get("soundtrack") is not None
+    soundtrack = reader.read(document["soundtrack"], Soundtrack, "$.soundtrack") if has_soundtrack else None
     sources = reader.sources(document["sources"]) if "sources" in document else None
     clips = reader.clips(document["clips"]) if "clips" in document else []
     fps = output.fps if output is not None else None
@@ -281,6 +284,7 @@ def structure_timeline(document: object, name: str) -> Timeline:
         raise TimelineError(f"{name} can't be used:", sorted(reader.mistakes, key=_document_order))
     return Timeline(
         output=output,
+        soundtrack=soundtrack,
         sources={video_id: source for video_id, source in sources.items() if source is not None},
         clips=named_clips([read.clip for read in clips if read.clip is not None]),
     )

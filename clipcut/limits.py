@@ -8,12 +8,16 @@ import contextlib
 import heapq
 import math
 import os
+import resource
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import attrs
 import trio
+
+_FILES_PER_PLACE = 12
+_MOST_FILES = 65536
 
 
 def _group_quota(folder: Path) -> float:
@@ -46,6 +50,22 @@ def usable_cores(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota_cores(root, membership)
     return max(1, cores if math.isinf(quota) else min(cores, math.ceil(quota)))
+
+
+def needed_open_files(max_parallelism: int) -> int:
+    """Return how many files a render may have open, all pipes of the clips at work counted."""
+    return 64 + _FILES_PER_PLACE * max_parallelism
+
+
+def allow_open_files() -> int:
+    """Raise this process's limit of open files as far as it may, and return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+    return soft if soft != resource.RLIM_INFINITY else _MOST_FILES
 
 
 @attrs.frozen

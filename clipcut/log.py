@@ -14,7 +14,7 @@ import structlog
 from clipcut.events import Stage
 from clipcut.plan import Edit, Method
 from clipcut.redact import redact
-from clipcut.report import task_id
+from clipcut.report import task_id, telling_attempt
 from clipcut.results import ClipResult, Status
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
@@ -115,7 +115,7 @@ class LogListener:
         """Say how a clip ended, in one line with all its facts."""
         about = self._about(result.edit, result.parallel_slot)
         fine = result.status in (Status.SUCCESS, Status.CANCELLED)
-        failed = next((attempt for attempt in result.attempts if attempt.reason is not None), None)
+        failed = telling_attempt(result)
         (about.info if fine else about.warning)(
             "clip.finished",
             clip_status=str(result.status),

@@ -3,11 +3,8 @@
 Whatever happens here becomes a ``RenderResult``; what is a mistake of the caller was found before, in ``preflight``.
 """
 
-import contextlib
-import os
 import signal
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -19,83 +16,64 @@ from clipcut.errors import ClipcutError, RenderError
 from clipcut.events import Listener
 from clipcut.extract import Extraction, milliseconds_since
 from clipcut.ffmpeg.tools import Tool, find_ffmpeg, inspect_ffmpeg
-from clipcut.files import replace, work_folder
+from clipcut.files import part_file, real_path, replace, work_folder
 from clipcut.limits import Limits, usable_cores
 from clipcut.preflight import Job
-from clipcut.results import ClipResult, OutputFacts, RenderResult, RenderStatus, Status
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@attrs.define
-class Interruption:
-    """The signal that ended a render; None if none did."""
-
-    number: int | None = None
-
-
-async def _watch_signals(
-    scope: trio.CancelScope, interruption: Interruption, *, task_status: trio.TaskStatus[None]
-) -> None:
-    """Cancel the render at the first signal, end at once at the second; what was ignored at start stays ignored."""
-    wanted = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    with trio.open_signal_receiver(*wanted) as signals:
-        task_status.started()
-        async for number in signals:
-            if interruption.number is not None:
-                os._exit(128 + number)  # the guards see our pipes close and end the children
-            interruption.number = number
-            scope.cancel()
-
-
-@contextlib.contextmanager
-def _part_file(output: Path) -> Iterator[Path]:
-    """Name a temporary file beside the output, and see that it is gone in the end."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{output.name[:100]}.", suffix=".part", dir=output.parent)
-    os.close(descriptor)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
+from clipcut.results import OutputFacts, RenderResult, RenderStatus, Status
 
 
 @attrs.define(kw_only=True)
 class Render:
-    """One render at work: what its steps share.
+    """One render at work: what its steps share. ``open_render`` makes one.
 
     Attributes:
         job: What to do.
         listener: Who is told.
         limits: How much may happen at once.
         extraction: The clips on their way.
+        began: When it was opened, by Trio's clock.
         tool: The FFmpeg in use, once it is known.
         output: The finished video, once it is in its place.
+        failure: What ended the render as a whole; None if nothing did (yet).
     """
 
     job: Job
     listener: Listener
     limits: Limits
     extraction: Extraction
+    began: float
     tool: Tool | None = None
     output: OutputFacts | None = None
+    failure: BaseException | None = None
+
+    async def attempt(self) -> None:
+        """Work, and keep what ends it in ``failure``, a bug too; cancellation passes through."""
+        try:
+            await self.work()
+        except* Exception as group:
+            self.failure = telling_error(group)
 
     async def work(self) -> None:
         """Do every step in order; raises what ends the render as a whole."""
         setting, origin = self.job.settings.ffmpeg, self.job.settings.origins["ffmpeg"]
         path, found = find_ffmpeg(setting, origin)
         self.tool = await inspect_ffmpeg(path, found)
-        with work_folder(self.job.work_parent) as folder:
+        async with work_folder(self.job.work_parent) as folder:
             assembly = self._assembly(self.tool, folder)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(assembly.join)
                 nursery.start_soon(self.extraction.run, self._cutter(self.tool, folder))
             self._refuse_all_black()
-            with _part_file(self.job.output) as part:
-                await assembly.finish(part, self.job.output.suffix.lower(), self.job.comment)
-                size = part.stat().st_size
-                await trio.to_thread.run_sync(replace, part, self.job.output)
-        plan = self.job.plan
-        self.output = OutputFacts(self.job.output, size, plan.frames, float(plan.seconds))
+            await self._finish(assembly)
+
+    async def _finish(self, assembly: Assembly) -> None:
+        """Write the output beside its place, and put it there."""
+        plan, target = self.job.plan, real_path(self.job.output)
+        async with part_file(target) as part:
+            await assembly.finish(part, self.job.output.suffix.lower(), self.job.comment)
+            size = part.stat().st_size
+            await trio.to_thread.run_sync(replace, part, target)
+            self.output = OutputFacts(self.job.output, size, plan.frames, float(plan.seconds))
 
     def _assembly(self, tool: Tool, folder: Path) -> Assembly:
         return Assembly(
@@ -117,29 +95,82 @@ class Render:
         if all(clip.status is Status.FALLBACK_PLACEHOLDER for clip in self.extraction.results()):
             raise RenderError("Not one clip could be had, so there is no new output; an old one was kept.")
 
+    def result(self, ended_by: int | None = None) -> RenderResult:
+        """Return how the render ended, or how far it came.
 
-def _first_error(group: BaseExceptionGroup[ClipcutError]) -> ClipcutError:
-    """Return one of the errors that ended a nursery; the others followed from it or say the same."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, ClipcutError)  # noqa: S101  except* saw to it
-    return error
+        Args:
+            ended_by: The signal that ended it; one that came when the output was in its place came too late to matter.
+        """
+        status, exit_code, error = self._judge(ended_by)
+        return RenderResult(
+            status=status,
+            exit_code=exit_code,
+            error=error,
+            clips=self.extraction.results(),
+            output=self.output,
+            ffmpeg=self.tool.version if self.tool is not None else None,
+            peak_parallelism=self.limits.peak_parallelism,
+            peak_per_video=self.limits.peak_per_video,
+            elapsed_ms=milliseconds_since(self.began),
+        )
+
+    def _judge(self, ended_by: int | None) -> tuple[RenderStatus, int, str | None]:
+        """Name the render's status and exit code, and what went wrong."""
+        if self.output is None and ended_by is not None:
+            error = f"Ended by {signal.Signals(ended_by).name}; there is no new output."
+            return RenderStatus.INTERRUPTED, 128 + ended_by, error
+        if self.output is None and self.failure is not None:
+            return RenderStatus.FAILED, 1, error_text(self.failure)
+        if any(clip.status is Status.FALLBACK_PLACEHOLDER for clip in self.extraction.results()):
+            return RenderStatus.DEGRADED, 3, None
+        return RenderStatus.COMPLETE, 0, None
 
 
-def _judge(clips: Sequence[ClipResult], error: str | None, interruption: Interruption) -> tuple[RenderStatus, int]:
-    """Name the render's status and exit code."""
-    if interruption.number is not None:
-        return RenderStatus.INTERRUPTED, 128 + interruption.number
-    if error is not None:
-        return RenderStatus.FAILED, 1
-    if any(clip.status is Status.FALLBACK_PLACEHOLDER for clip in clips):
-        return RenderStatus.DEGRADED, 3
-    return RenderStatus.COMPLETE, 0
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield what is in an exception group, however deep, or the exception itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def telling_error(error: BaseException) -> BaseException:
+    """Return the one of a group's errors that says most: one of ours, else the first; the others followed from it."""
+    leaves = list(_leaves(error))
+    return next((leaf for leaf in leaves if isinstance(leaf, ClipcutError)), leaves[0])
+
+
+def error_text(error: BaseException) -> str:
+    """Say in one line what a failure was; what nobody foresaw is a bug."""
+    if isinstance(error, ClipcutError):
+        return str(error)
+    if isinstance(error, OSError):
+        about = f": {error.filename}" if error.filename is not None else ""
+        return f"The system refused: {error.strerror or error}{about}"
+    return f"this is a bug in clipcut, please report it: {type(error).__name__}: {error}"
+
+
+def open_render(job: Job, listener: Listener, *, cores: int | None = None) -> Render:
+    """Get a render ready, inside Trio; nothing happens before ``attempt``.
+
+    Args:
+        job: What ``prepare`` made.
+        listener: Who is told while it runs.
+        cores: Encoders at once; None for as many as this process may use cores.
+    """
+    settings = job.settings
+    limits = Limits(settings.max_parallelism, settings.per_video_limit, cores or usable_cores())
+    extraction = Extraction(
+        job.plan, limits, listener, on_missing=settings.on_missing, max_placeholders=settings.max_placeholders
+    )
+    return Render(job=job, listener=listener, limits=limits, extraction=extraction, began=trio.current_time())
 
 
 async def render(job: Job, listener: Listener, *, cores: int | None = None) -> RenderResult:
-    """Render, whatever happens: failures and signals become part of the result, bugs pass through.
+    """Render, whatever happens: failures become part of the result; cancellation passes through, and leaves nothing.
+
+    Signals are the program's business and not watched here: cancel the scope that this is called in.
 
     Args:
         job: What ``prepare`` made.
@@ -149,38 +180,6 @@ async def render(job: Job, listener: Listener, *, cores: int | None = None) -> R
     Returns:
         The result, with one entry for every clip of the timeline.
     """
-    began = trio.current_time()
-    settings = job.settings
-    limits = Limits(settings.max_parallelism, settings.per_video_limit, cores or usable_cores())
-    extraction = Extraction(
-        job.plan, limits, listener, on_missing=settings.on_missing, max_placeholders=settings.max_placeholders
-    )
-    steps = Render(job=job, listener=listener, limits=limits, extraction=extraction)
-    error: str | None = None
-    interruption = Interruption()
-    try:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(_watch_signals, nursery.cancel_scope, interruption)
-            await steps.work()
-            nursery.cancel_scope.cancel()
-    except* ClipcutError as group:
-        error = str(_first_error(group))
-    except* OSError as group:
-        error = f"The system refused: {group.exceptions[0]}"
-    if interruption.number is not None and steps.output is None:
-        error = f"Ended by {signal.Signals(interruption.number).name}; there is no new output."
-    elif steps.output is not None:
-        interruption.number = None  # it came too late to matter
-    clips = extraction.results()
-    status, exit_code = _judge(clips, error, interruption)
-    return RenderResult(
-        status=status,
-        exit_code=exit_code,
-        error=error,
-        clips=clips,
-        output=steps.output,
-        ffmpeg=steps.tool.version if steps.tool is not None else None,
-        peak_parallelism=limits.peak_parallelism,
-        peak_per_video=limits.peak_per_video,
-        elapsed_ms=milliseconds_since(began),
-    )
+    steps = open_render(job, listener, cores=cores)
+    await steps.attempt()
+    return steps.result()

@@ -1,7 +1,6 @@
 """Timeline to plan, pure: each clip gets its slot on the output's frame grid and its ladder of rungs."""
 
 import enum
-import os
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from clipcut.timebase import frame_boundaries, sample_at
-from clipcut.timeline import Clip, Output, Source, Timeline
+from clipcut.timeline import Clip, Output, Soundtrack, Source, Timeline
 
 
 class Method(enum.StrEnum):
@@ -60,12 +59,17 @@ class Edit:
         clip: The clip as written; ``clip.start`` is in source time.
         slot: Its place in the output.
         ladder: The rungs to try, best first; the last is the placeholder.
+        fades_in, fades_out: Whether its sound fades at its begin and end; not where it runs on from clip to clip.
+        is_silent: Whether its sound isn't wanted: it is muted, or a soundtrack replaces it.
     """
 
     index: int
     clip: Clip
     slot: Slot
     ladder: tuple[Rung, ...]
+    fades_in: bool = True
+    fades_out: bool = True
+    is_silent: bool = False
 
     @property
     def name(self) -> str:
@@ -75,10 +79,17 @@ class Edit:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """Everything that a render does, decided before it begins: edits in timeline order tile the output."""
+    """Everything that a render does, decided before it begins.
+
+    Attributes:
+        output: The form of the output.
+        edits: The clips in their slots, in timeline order; the slots tile the output.
+        soundtrack: The sound of the whole, its path absolute; None if there is none.
+    """
 
     output: Output
     edits: tuple[Edit, ...]
+    soundtrack: Soundtrack | None = None
 
     @property
     def frames(self) -> int:
@@ -99,7 +110,7 @@ class Plan:
 def _local_path(text: str, base: Path) -> str:
     if text.lower().startswith("file:"):
         text = unquote(urlsplit(text).path)
-    return os.path.normpath(base / text)
+    return str(base / text)  # not normalised: after a link, ".." is somewhere else
 
 
 def is_remote(url: str) -> bool:
@@ -125,6 +136,15 @@ def build_ladder(source: Source, base: Path) -> tuple[Rung, ...]:
     return (*rungs, Rung(Method.PLACEHOLDER))
 
 
+def _runs_on(clip: Clip, following: Clip) -> bool:
+    """Tell whether a clip goes on where the one before it ends, so that there is no cut to be heard."""
+    return (
+        clip.video_id == following.video_id
+        and clip.start + clip.length == following.start
+        and (clip.mute, clip.gain_db) == (following.mute, following.gain_db)
+    )
+
+
 def build_plan(timeline: Timeline, base: Path) -> Plan:
     """Place every clip.
 
@@ -138,6 +158,9 @@ def build_plan(timeline: Timeline, base: Path) -> Plan:
     ladders: Mapping[str, tuple[Rung, ...]] = {
         video_id: build_ladder(source, base) for video_id, source in timeline.sources.items()
     }
+    soundtrack = timeline.soundtrack
+    if soundtrack is not None:
+        soundtrack = attrs.evolve(soundtrack, path=_local_path(soundtrack.path, base))
     edits = tuple(
         Edit(
             index=index,
@@ -149,7 +172,10 @@ def build_plan(timeline: Timeline, base: Path) -> Plan:
                 samples=samples[index + 1] - samples[index],
             ),
             ladder=ladders[clip.video_id],
+            fades_in=index == 0 or not _runs_on(timeline.clips[index - 1], clip),
+            fades_out=index + 1 == len(timeline.clips) or not _runs_on(clip, timeline.clips[index + 1]),
+            is_silent=clip.mute or (soundtrack is not None and soundtrack.mode == "replace"),
         )
         for index, clip in enumerate(timeline.clips)
     )
-    return Plan(output=output, edits=edits)
+    return Plan(output=output, edits=edits, soundtrack=soundtrack)

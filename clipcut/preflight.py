@@ -1,6 +1,7 @@
 """What is checked before any work, all of it at once: mistakes of the caller (exit 2); nothing was touched."""
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import attrs
 
 from clipcut.errors import Mistake, SettingsError, TimelineError
 from clipcut.ffmpeg.mux import MARK, SUFFIXES, is_ours
+from clipcut.files import file_mode, is_folder, is_regular_file, is_special, real_path, why_unreadable
+from clipcut.ffmpeg.probe import soundtrack_problem
 from clipcut.placeholder import packaged_placeholder
 from clipcut.plan import Method, Plan
 from clipcut.report import default_report_path
@@ -39,32 +42,45 @@ class Job:
 
 
 def _is_same(path: Path, other: Path) -> bool:
-    return path == other or (path.exists() and other.exists() and path.samefile(other))
+    if real_path(path) == real_path(other):
+        return True
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):
+        return False
 
 
 def _is_writable_folder(folder: Path) -> bool:
-    return folder.is_dir() and os.access(folder, os.W_OK)
+    return is_folder(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
-def _is_readable(path: Path) -> bool:
+def _name_problem(path: Path) -> str | None:
+    """Say why the system takes no such name: too long, links in a circle, a folder that can't be entered."""
     try:
-        with path.open("rb"):
-            return path.is_file()
-    except OSError:
-        return False
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as exc:
+        return f"can't be used: {exc.strerror}"
+    return None
 
 
 def _output_mistakes(output: Path, read: set[Path], *, force: bool) -> Iterator[Mistake]:
     """Yield why the output can't be written, or must not be replaced; ``read`` are the files that the render reads."""
+    folder, mode = real_path(output).parent, file_mode(output)
     if output.suffix.lower() not in SUFFIXES:
         yield Mistake(str(output), f"has no suffix of a container that clipcut writes; end it in {', '.join(SUFFIXES)}")
-    if not _is_writable_folder(output.parent):
-        yield Mistake(str(output), f"the folder {output.parent} doesn't exist or can't be written to; make it first")
-    if output.is_dir():
+    if problem := _name_problem(output):
+        yield Mistake(str(output), f"{problem}; choose another output")
+    elif not _is_writable_folder(folder):
+        yield Mistake(str(output), f"the folder {folder} doesn't exist or can't be written to; make it first")
+    if is_folder(output):
         yield Mistake(str(output), "is a folder; name a file")
+    elif mode is not None and not is_regular_file(output):
+        yield Mistake(str(output), "is not a regular file; choose another output")
     elif any(_is_same(output, path) for path in read):
         yield Mistake(str(output), "is one of the timeline's own sources; write somewhere else")
-    elif output.exists() and not force and not is_ours(output):
+    elif mode is not None and not force and not is_ours(output):
         yield Mistake(
             str(output), "exists and was not made by clipcut; choose another output, or replace it with --force"
         )
@@ -72,11 +88,21 @@ def _output_mistakes(output: Path, read: set[Path], *, force: bool) -> Iterator[
 
 def _report_mistakes(report: Path, output: Path, read: set[Path]) -> Iterator[Mistake]:
     """Yield why the report can't go where it should."""
-    is_device = report.exists() and not report.is_file() and not report.is_dir()  # such as /dev/null
-    if not (os.access(report, os.W_OK) if is_device else _is_writable_folder(report.parent) and not report.is_dir()):
+    if problem := _name_problem(report):
+        yield Mistake("--report", f"{report} {problem}")
+    elif is_folder(report) or not (
+        os.access(report, os.W_OK) if is_special(report) else _is_writable_folder(real_path(report).parent)
+    ):
         yield Mistake("--report", f"{report} can't be written")
     elif any(_is_same(report, path) for path in (output, *read)):
         yield Mistake("--report", f"{report} is read or written by this render; name another file")
+
+
+def _log_mistakes(log_file: Path, others: set[Path]) -> Iterator[Mistake]:
+    """Yield why log lines must not be appended to a file; a device such as ``/dev/null`` takes everything."""
+    mode = file_mode(log_file)
+    if (mode is None or stat.S_ISREG(mode)) and any(_is_same(log_file, path) for path in others):
+        yield Mistake("--log-file", f"{log_file} is read or written by this render; name another file")
 
 
 def _unset_variables(timeline: Timeline) -> Iterator[Mistake]:
@@ -89,6 +115,17 @@ def _unset_variables(timeline: Timeline) -> Iterator[Mistake]:
                     yield Mistake(f"$.sources.{video_id}.headers.{header}", f"the variable {name} is not set")
 
 
+def _mark(name: str) -> str:
+    """Return what the output's comment says; a name may have bytes that are no text."""
+    return f"{MARK} {Path(name).name}".encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _soundtrack_mistakes(plan: Plan) -> Iterator[Mistake]:
+    """Yield why the soundtrack can't be used."""
+    if plan.soundtrack is not None and (problem := soundtrack_problem(Path(plan.soundtrack.path))) is not None:
+        yield Mistake("$.soundtrack.path", problem)
+
+
 def prepare(
     timeline: Timeline,
     plan: Plan,
@@ -98,6 +135,7 @@ def prepare(
     name: str,
     path: Path | None,
     force: bool = False,
+    log_file: Path | None = None,
 ) -> Job:
     """Check what can be checked before any work.
 
@@ -109,22 +147,26 @@ def prepare(
         name: What the user calls the timeline; its file name goes into the mark.
         path: The timeline's file, which is never written to; None if it has none.
         force: Whether a file that isn't clipcut's may be replaced.
+        log_file: Where log lines go; None for standard error.
 
     Raises:
         TimelineError, SettingsError: Something can't be used; nothing was touched.
     """
-    if mistakes := list(_unset_variables(timeline)):
+    if mistakes := [*_unset_variables(timeline), *_soundtrack_mistakes(plan)]:
         raise TimelineError(f"{name} can't be used:", mistakes)
     placeholder = Path(settings.placeholder_asset_path or packaged_placeholder())
     work_parent = Path(settings.work_dir) if settings.work_dir is not None else output.parent
     report = Path(settings.report) if settings.report is not None else default_report_path(output)
     read = {Path(rung.location) for edit in plan.edits for rung in edit.ladder if rung.method is Method.LOCAL}
     read |= {placeholder} if path is None else {placeholder, path}
+    read |= {Path(plan.soundtrack.path)} if plan.soundtrack is not None else set()
     mistakes = list(_output_mistakes(output, read, force=force))
     if settings.report != "-":
         mistakes += _report_mistakes(report, output, read)
-    if settings.placeholder_asset_path is not None and not _is_readable(placeholder):
-        mistakes.append(Mistake("--placeholder", f"{placeholder} can't be read"))
+    if log_file is not None:
+        mistakes += _log_mistakes(log_file, {output, *read} | (set() if settings.report == "-" else {report}))
+    if settings.placeholder_asset_path is not None and (why := why_unreadable(placeholder)):
+        mistakes.append(Mistake("--placeholder", f"{placeholder} {why}"))
     if settings.work_dir is not None and not _is_writable_folder(work_parent):
         mistakes.append(Mistake("--work-dir", f"{work_parent} is no writable folder"))
     if mistakes:
@@ -136,5 +178,5 @@ def prepare(
         report=None if settings.report == "-" else report,
         placeholder=placeholder,
         work_parent=work_parent,
-        comment=f"{MARK} {Path(name).name}",
+        comment=_mark(name),
     )

@@ -15,7 +15,7 @@ import attrs
 from clipcut import __version__
 from clipcut.plan import Method, Plan
 from clipcut.redact import redact, redact_url
-from clipcut.results import ClipResult, RenderResult, Status
+from clipcut.results import Attempt, ClipResult, RenderResult, Status
 from clipcut.settings import Settings
 
 
@@ -80,6 +80,14 @@ def clip_stats(result: RenderResult, settings: Settings) -> dict[str, int]:
         "requests": 0,
         "bytes_fetched": 0,
     }
+
+
+def telling_attempt(clip: ClipResult) -> Attempt | None:
+    """Return the attempt that explains a clip's status: a failed clip's last, else the first that failed, if any."""
+    failed = [attempt for attempt in clip.attempts if attempt.reason is not None]
+    if not failed:
+        return None
+    return failed[-1] if clip.status is Status.FAILED else failed[0]
 
 
 def task_id(trace_id: str, index: int) -> str:

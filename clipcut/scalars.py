@@ -187,7 +187,7 @@ def _read_rate(value: object) -> Fraction:
         raise ValueError(
             f'{show(value)} is not a frame rate; write a whole number or a fraction such as "{near or "30000/1001"}"'
         )
-    if not 0 < rate <= 240:
+    if not 0 < rate <= 240 or rate.denominator > 1_000_000:
         raise ValueError(f"{show(value)} frames a second are out of range; write above 0, up to 240")
     return rate
 

@@ -8,7 +8,7 @@ import attrs
 
 from clipcut.jsonio import MAX_CLIPS, is_mapping, scalar_of
 from clipcut.scalars import ID_PATTERN
-from clipcut.timeline import Clip, Output, Source
+from clipcut.timeline import Clip, Output, Soundtrack, Source
 
 
 def _optional_of(kind: object) -> Any:
@@ -60,6 +60,7 @@ def timeline_schema() -> dict[str, Any]:
                 "propertyNames": {"pattern": f"^{ID_PATTERN}$"},
                 "additionalProperties": _class_schema(Source),
             },
+            "soundtrack": {"anyOf": [_class_schema(Soundtrack), {"type": "null"}]},
             "clips": {"type": "array", "items": clip, "minItems": 1, "maxItems": MAX_CLIPS},
         },
         "required": ["version", "sources", "clips"],

@@ -4,7 +4,6 @@
 """
 
 import enum
-import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -159,7 +158,7 @@ class Settings:
         report: Where the report goes; None for beside the output.
         job: The name of this render in logs and report; None for the timeline's file name.
         work_dir: Where the private work folder is made; None for beside the output.
-        ffmpeg: The FFmpeg to use; None to look for one.
+        ffmpeg: The FFmpeg to use, a path or a name to look up on the PATH; None to look for one.
         log_format: ``console`` or ``json``; None decides by the terminal.
         origins: Where each value came from, by name.
         config_path: The settings file that was read; None if there was none.
@@ -263,8 +262,8 @@ class _Resolver:
         except ValueError as exc:
             self.mistakes.append(Mistake(where, f"{text!r} can't be used; {exc}"))
             return None
-        is_stdout = value == "-" and option.name == "report"
-        return value if not option.is_path or is_stdout else os.path.normpath(base / value)
+        is_word = (value == "-" and option.name == "report") or (option.name == "ffmpeg" and "/" not in value)
+        return value if not option.is_path or is_word else str(base / value)
 
 
 def _expected(option: Option) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from clipcut.plan import Method, Plan
 from clipcut.redact import redact
-from clipcut.report import shown_source
+from clipcut.report import shown_source, telling_attempt
 from clipcut.results import ClipResult, RenderResult, Status
 from clipcut.timebase import decimal_text, format_timecode
 
@@ -16,8 +16,13 @@ _MARKS = {
 }
 
 
+def count_text(count: int, thing: str) -> str:
+    """Write ``1 clip``, ``2 clips``."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 def _clip_line(clip: ClipResult) -> str:
-    failed = next((attempt for attempt in clip.attempts if attempt.reason is not None), None)
+    failed = telling_attempt(clip)
     why = f"{failed.method} {failed.reason}: {redact(failed.message or '')}" if failed is not None else ""
     return f"  {clip.edit.name}  {_MARKS[clip.status]}  ({why})"
 
@@ -32,10 +37,10 @@ def summary_lines(result: RenderResult, report: str | None) -> Iterator[str]:
     odd = [clip for clip in result.clips if clip.status in _MARKS]
     if result.output is not None:
         size = f"{result.output.size / 1e6:.1f} MB"
-        length = f"{result.output.duration_s:.3f} s, {result.output.frames} frames, {size}"
+        length = f"{result.output.duration_s:.3f} s, {count_text(result.output.frames, 'frame')}, {size}"
         fine = len(result.clips) - len(odd)
         yield f"{result.status}: {result.output.path} ({length}) in {result.elapsed_ms / 1000:.1f} s"
-        yield f"{fine} of {len(result.clips)} clips as asked for" + (":" if odd else ".")
+        yield f"{fine} of {count_text(len(result.clips), 'clip')} as asked for" + (":" if odd else ".")
     else:
         yield f"{result.status}: {redact(result.error or '')}"
     yield from (_clip_line(clip) for clip in odd)
@@ -68,6 +73,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
                 "frames": edit.slot.frames,
                 "start_sample": edit.slot.start_sample,
                 "samples": edit.slot.samples,
+                "segments": None,
+                "bytes": None,
                 "ladder": [
                     {"method": rung.method, "source": shown_source(rung.location, rung.method)} for rung in edit.ladder
                 ],
@@ -105,4 +112,5 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield from _table(("clip", "at", "frame", "frames", "video", "from + length (s)", "ladder"), rows)
     rate = str(fps) if fps.denominator == 1 else f"{fps.numerator}/{fps.denominator}"
     size = f"{plan.output.width}x{plan.output.height} at {rate}/s"
-    yield f"{len(rows)} clips, {plan.frames} frames, {float(plan.seconds):.3f} s, {size}"
+    totals = f"{count_text(len(rows), 'clip')}, {count_text(plan.frames, 'frame')}"
+    yield f"{totals}, {float(plan.seconds):.3f} s, {size}"

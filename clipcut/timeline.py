@@ -23,6 +23,7 @@ from clipcut.scalars import (
     FRAME_RATE,
     GAIN,
     IDENTIFIER,
+    OFFSET,
     PATHS,
     SECONDS,
     SECRET,
@@ -65,12 +66,13 @@ class VideoProfile:
 
 @attrs.frozen(kw_only=True)
 class AudioProfile:
-    """How the sound is encoded: codec, bitrate, samples a second, channels."""
+    """How the sound is encoded: codec, bitrate, samples a second, channels; and the fade on each side of a cut."""
 
     codec: Annotated[str, choice("aac")] = "aac"
     bitrate: Annotated[str, BITRATE] = "192k"
     sample_rate: Annotated[int, choice(*AAC_RATES)] = 48000
     channels: Annotated[int, choice(1, 2, 6)] = 2
+    fade_ms: Annotated[Fraction, decimal(0, 100)] = Fraction(5)
 
 
 @attrs.frozen(kw_only=True)
@@ -105,6 +107,16 @@ class Source:
 
 
 @attrs.frozen(kw_only=True)
+class Soundtrack:
+    """A local file with the sound of the whole, instead of the clips' or mixed with it; ``offset`` skips its begin."""
+
+    path: Annotated[str, FILLED]
+    mode: Annotated[str, choice("replace", "mix")] = "replace"
+    offset: Annotated[Fraction, OFFSET] = Fraction(0)
+    gain_db: Annotated[Fraction, GAIN] = Fraction(0)
+
+
+@attrs.frozen(kw_only=True)
 class Clip:
     """A named range of a source: ``[start, end)`` in source time; ``end`` or ``duration``, exactly one, is written."""
 
@@ -129,6 +141,7 @@ class Timeline:
 
     output: Output
     sources: Mapping[str, Source] = attrs.field(hash=False)
+    soundtrack: Soundtrack | None = None
     clips: tuple[Clip, ...]
 
 

@@ -40,7 +40,8 @@ class Rendered:
 
 def timeline(clips: Sequence[Mapping[str, Any]], sources: Mapping[str, Any], **output: Any) -> dict[str, Any]:
     """Put a small timeline together; 320x180 at 30/s, encoded fast, unless told otherwise."""
-    form = {"width": 320, "height": 180, "video": {"preset": "ultrafast"}} | output
+    form: dict[str, Any] = {"width": 320, "height": 180, "video": {"preset": "ultrafast"}} | output
+    form["audio"] = {"fade_ms": 0, **form.get("audio", {})}  # a fade would blur a click at a cut
     listed = {name: {"url": value} if isinstance(value, str) else value for name, value in sources.items()}
     return {"version": 1, "output": form, "sources": listed, "clips": list(clips)}
 

@@ -129,7 +129,7 @@ def test_a_need_is_told_in_the_sources_own_time() -> None:
 
     assert (zero + 5 + Fraction(1, 60), zero + 6 - Fraction(1, 60)) == (need.first, need.last)
     assert (zero + 5, zero + 6) == need.sound
-    assert None is need_of(attrs.evolve(EDIT, clip=attrs.evolve(EDIT.clip, mute=True)), VIDEO, Fraction(30)).sound
+    assert None is need_of(attrs.evolve(EDIT, is_silent=True), VIDEO, Fraction(30)).sound
 
 
 @pytest.mark.parametrize(

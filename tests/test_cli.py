@@ -397,7 +397,7 @@ def test_a_bug_is_one_line_without_a_traceback(
     def break_down() -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("clipcut.cli.timeline_schema", break_down)
+    monkeypatch.setattr("clipcut.commands.timeline_schema", break_down)
 
     assert 1 == run(["schema"])
     err = capfd.readouterr().err

@@ -13,7 +13,7 @@ import pytest
 from golden import Numbered, Rendered, assert_picture, render, timeline
 from media import make_source, read_samples
 
-from clipcut.cut import judge
+from clipcut.cut import Said, judge
 from clipcut.errors import Reason, RenderError, SourceError
 from clipcut.ffmpeg.process import Completed
 
@@ -262,6 +262,13 @@ def test_middle_files_are_gone_in_the_end(tmp_path: Path, clean: Path, packaged:
     assert {"timeline.json", "log", "mix.mp4", "mix.report.json"} == {path.name for path in tmp_path.iterdir()}
 
 
+def heard(returncode: int, line: str) -> Said:
+    """Make an FFmpeg that said one line and ended."""
+    said = Said(Completed(returncode, (line,)))
+    said.hear(line)
+    return said
+
+
 @pytest.mark.parametrize(
     ("returncode", "stderr", "reason"),
     [
@@ -277,7 +284,7 @@ def test_middle_files_are_gone_in_the_end(tmp_path: Path, clean: Path, packaged:
 def test_what_ffmpeg_says_and_returns_is_judged_together(returncode: int, stderr: str, reason: Reason) -> None:
     """Neither an exit status of 0 nor silence is proof by itself."""
     with pytest.raises(SourceError) as caught:
-        judge(Completed(returncode, (stderr,)), Path("v.mp4"))
+        judge(heard(returncode, stderr), Path("v.mp4"))
 
     assert reason == caught.value.reason
 
@@ -287,12 +294,29 @@ def test_a_full_disk_is_no_fault_of_a_source() -> None:
     line = "[out#0/mov @ 0x5] [error] Error writing trailer: No space left on device"
 
     with pytest.raises(RenderError, match="No space left"):
-        judge(Completed(228, (line,)), Path("v.mp4"))
+        judge(heard(228, line), Path("v.mp4"))
 
 
 def test_warnings_are_no_errors() -> None:
     """A warning line and exit 0 pass."""
-    judge(Completed(0, ("[mov @ 0x5] [warning] something to think about",)), Path("v.mp4"))
+    judge(heard(0, "[mov @ 0x5] [warning] something to think about"), Path("v.mp4"))
+
+
+def test_an_early_error_counts_however_much_is_said_after_it() -> None:
+    """The proof hears every line; only the words for people are bounded."""
+    said = Said(Completed(0, ()))
+    said.hear("[h264 @ 0x1] [error] error while decoding MB 1 2")
+    for _ in range(500):
+        said.hear("[h264 @ 0x1] [warning] and so on")
+
+    with pytest.raises(SourceError, match="error while decoding"):
+        judge(said, Path("v.mp4"))
+
+
+def test_a_hung_ffmpeg_is_a_failure() -> None:
+    """No exit status at all is no success."""
+    with pytest.raises(SourceError, match="said nothing"):
+        judge(Said(Completed(None, ())), Path("v.mp4"))
 
 
 @pytest.mark.media

@@ -1,10 +1,15 @@
 """Excerpts: from any kind of group of pictures and container, exactly the packets that a clip needs."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from golden import Numbered, assert_clicks, assert_picture, render, timeline
 from media import make_source
+
+from clipcut.errors import SourceError
+from clipcut.ffmpeg.excerpt import Need, make_excerpt
+from clipcut.ffmpeg.probe import probe
 
 pytestmark = pytest.mark.media
 
@@ -36,3 +41,41 @@ def test_any_group_of_pictures_is_cut_exactly(tmp_path: Path, packaged: str, ffm
     assert [] == [clip["attempts"][0]["message"] for clip in rendered.report["clips"] if clip["status"] != "success"]
     assert_picture(rendered, document, {"v": Numbered(6, frames=180)}, ffmpeg=packaged)
     assert_clicks(rendered, document, ffmpeg=packaged)
+
+
+def test_a_source_replaced_while_rendering_is_not_cut_by_the_old_index(tmp_path: Path, packaged: str) -> None:
+    """What was found out of a file does not hold for another of the same name."""
+    path = make_source(tmp_path / "v.mp4", ffmpeg=packaged, source_id=6, seconds=2)
+    info = probe(path)
+    make_source(tmp_path / "other.mp4", ffmpeg=packaged, source_id=7, seconds=2, audio=False).replace(path)
+    need = Need(first=Fraction(1), last=Fraction(3, 2), sound=None, end=Fraction(3, 2), tolerance=Fraction(1, 30))
+
+    with pytest.raises(SourceError, match="was changed"):
+        make_excerpt(info, need, tmp_path / "x.excerpt", lambda: None)
+
+
+def test_a_long_group_of_pictures_costs_no_memory(tmp_path: Path, packaged: str) -> None:
+    """Pictures before a later keyframe are forgotten, on disk: the excerpt begins at the last keyframe."""
+    args = (*X264, "-x264-params", "keyint=60:scenecut=0")
+    path = make_source(tmp_path / "v.mp4", ffmpeg=packaged, source_id=6, seconds=6, video_args=args)
+    info = probe(path)
+    need = Need(
+        first=Fraction(43, 10), last=Fraction(44, 10), sound=None, end=Fraction(9, 2), tolerance=Fraction(1, 30)
+    )
+
+    excerpt = make_excerpt(info, need, tmp_path / "x.excerpt", lambda: None)
+
+    assert Fraction(4) == excerpt.keyframe
+    assert [Fraction(n, 30) for n in (129, 130, 131, 132)] == [pts * info.video.time_base for pts in excerpt.pictures]
+
+
+def test_an_excerpt_can_be_ended_at_any_time(tmp_path: Path, packaged: str) -> None:
+    """What ``check`` raises passes through."""
+    path = make_source(tmp_path / "v.mp4", ffmpeg=packaged, source_id=6, seconds=2)
+    need = Need(first=Fraction(1), last=Fraction(3, 2), sound=None, end=Fraction(3, 2), tolerance=Fraction(1, 30))
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_excerpt(probe(path), need, tmp_path / "x.excerpt", stop)

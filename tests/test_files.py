@@ -65,17 +65,17 @@ def test_a_device_is_written_to_as_it_is() -> None:
     assert not Path("/dev/null").is_file()
 
 
-def test_a_work_folder_is_private_and_goes_whatever_happens(tmp_path: Path) -> None:
+async def test_a_work_folder_is_private_and_goes_whatever_happens(tmp_path: Path) -> None:
     """Even when the block ends with an error."""
 
-    def fill() -> None:
-        with work_folder(tmp_path) as folder:
+    async def fill() -> None:
+        async with work_folder(tmp_path) as folder:
             (folder / "sub").mkdir()
             (folder / "sub" / "file").write_text("x")
             assert 0o700 == folder.stat().st_mode & 0o777
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        fill()
+        await fill()
 
-    assert [] == list(tmp_path.iterdir())
+    assert [] == os.listdir(tmp_path)  # noqa: PTH208

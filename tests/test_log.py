@@ -1,17 +1,22 @@
 """Log lines: JSON with the right fields, short on a terminal, without secrets."""
 
+import fcntl
 import io
 import json
 import logging
+import os
 import re
+from typing import TextIO
 
 import pytest
 from fakes import make_plan
 
 from clipcut.errors import Reason
+from clipcut.lines import Lines
 from clipcut.log import LogListener, make_logger, trace_id_from, wants_colours
 from clipcut.plan import Method
 from clipcut.redact import redact, redact_url
+from clipcut.report import telling_attempt
 from clipcut.results import Attempt, ClipResult, Outcome, Status
 
 EDIT = make_plan("v1").edits[0]
@@ -128,3 +133,65 @@ def test_colours_obey_the_environment(environ: dict[str, str], is_coloured: bool
     assert is_coloured == wants_colours(Terminal(), environ)
     assert wants_colours(io.StringIO(), {"FORCE_COLOR": "1"})
     assert not wants_colours(io.StringIO(), {})
+
+
+def slow_pipe() -> tuple[int, TextIO]:
+    """Return a pipe that holds 4096 bytes: the number to read from, the stream to write to."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    return reader, os.fdopen(writer, "w", encoding="utf-8")
+
+
+def test_lines_come_through_whole_and_in_order() -> None:
+    """All that was written before the end."""
+    stream = io.StringIO()
+    lines = Lines(stream)
+    for number in range(1000):
+        lines.write(f"{number}\n")
+    lines.close(60)
+
+    assert [str(number) for number in range(1000)] == stream.getvalue().split()
+    assert 0 == lines.dropped
+
+
+def test_lines_that_nobody_reads_are_dropped_and_counted() -> None:
+    """Neither a write nor the end waits for long; what found room still comes."""
+    reader, stream = slow_pipe()
+    lines = Lines(stream, room=100)
+    for _ in range(1000):
+        lines.write("x" * 99 + "\n")
+    lines.close(0.01)
+
+    assert lines.is_behind()
+    assert lines.dropped >= 700
+    text = os.read(reader, 100)
+    while lines.is_behind():
+        text += os.read(reader, 1 << 16)
+    stream.close()
+    os.close(reader)
+    assert text.startswith(b"x" * 99 + b"\n")
+
+
+def test_lines_to_a_reader_that_has_gone_are_no_error() -> None:
+    """The rest is thrown away."""
+    reader, stream = slow_pipe()
+    os.close(reader)
+    lines = Lines(stream)
+    lines.write("gone\n")
+    lines.write("gone\n")
+    lines.close(60)
+    stream.close()
+
+    assert not lines.is_behind()
+
+
+def test_a_failed_clips_line_tells_the_last_attempt() -> None:
+    """What ended it says more than what came first; a clip that fell back tells what it fell back from."""
+    attempts = tuple(
+        Attempt(method=Method.LOCAL, outcome=Outcome.FAILED, reason=reason, message=reason)
+        for reason in (Reason.MISSING_FILE, Reason.DISK)
+    )
+    clips = [ClipResult(edit=EDIT, status=status, attempts=attempts) for status in Status]
+    told = {clip.status: attempt.reason for clip in clips if (attempt := telling_attempt(clip))}
+
+    assert (Reason.DISK, Reason.MISSING_FILE) == (told[Status.FAILED], told[Status.FALLBACK_PLACEHOLDER])

@@ -131,6 +131,41 @@ def test_no_child_outlives_a_killed_clipcut(deaf: bool) -> None:
         assert wait_until_gone(pid, 2)
 
 
+def test_not_even_a_grandchild_outlives_a_killed_clipcut() -> None:
+    """A wrapper script around FFmpeg and what it started go too."""
+    wrapper = f"import subprocess, sys; subprocess.run({python(DEAF)!r})"
+    parent_code = (
+        "import sys, trio\n"
+        "from clipcut.ffmpeg.process import run\n"
+        f"trio.run(lambda: run({python(wrapper)!r}, on_stdout=lambda line: print(line.decode(), flush=True)))\n"
+    )
+    with subprocess.Popen(python(parent_code), stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+
+        assert wait_until_gone(pid, 2)
+
+
+async def test_a_child_obeys_a_request_though_its_guard_does_not() -> None:
+    """The guard ignores signals; what it starts does not inherit that."""
+    lines: list[bytes] = []
+    code = "import signal; print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)"
+    await run(python(code), on_stdout=lines.append)
+
+    assert [b"True"] == lines
+
+
+async def test_a_child_that_says_nothing_for_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hung FFmpeg does not hang the render."""
+    monkeypatch.setattr("clipcut.ffmpeg.process.STALL_S", 0.3)
+
+    done = await run(python("import time; time.sleep(60)"))
+
+    assert None is done.returncode
+
+
 async def test_a_missing_program_says_so() -> None:
     """The guard tells of a program that isn't there by 127."""
     done = await run(["/nowhere/ffmpeg", "-version"])

@@ -24,10 +24,11 @@ from golden import timeline
 from rich.cells import cell_len
 from rich.console import Console
 
+from clipcut.board import Board, clock_text, draw
 from clipcut.events import Stage
 from clipcut.log import make_logger
 from clipcut.plan import Edit, Method
-from clipcut.progress import Board, Display, clock_text, draw, make_display
+from clipcut.progress import Display, make_display
 from clipcut.results import Attempt, ClipResult, Outcome, Status
 
 MEDIA = Path(__file__).parents[1] / "fixtures" / "media"

@@ -11,10 +11,10 @@ from pathlib import Path
 import attrs
 
 from clipcut.ffmpeg.excerpt import Excerpt, Need
-from clipcut.ffmpeg.probe import INPUT_FORMATS, MediaInfo, VideoInfo
-from clipcut.plan import Edit, Slot
+from clipcut.ffmpeg.probe import INPUT_FORMATS, SOUND_FORMATS, MediaInfo, VideoInfo
+from clipcut.plan import Edit
 from clipcut.timebase import decimal_text, round_half_up
-from clipcut.timeline import AudioProfile, Clip, Output
+from clipcut.timeline import AudioProfile, Output, Soundtrack
 
 CODECS = (
     "h264,hevc,av1,libdav1d,libaom-av1,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpeg4,mjpeg,prores,png,"
@@ -69,7 +69,7 @@ def need_of(edit: Edit, video: VideoInfo, fps: Fraction) -> Need:
     return Need(
         first=start + Fraction(1, 2) / fps,
         last=start + (edit.slot.frames - Fraction(1, 2)) / fps,
-        sound=None if edit.clip.mute else (start, start + edit.slot.frames / fps),
+        sound=None if edit.is_silent else (start, start + edit.slot.frames / fps),
         end=start + edit.clip.length,
         tolerance=1 / fps,
     )
@@ -226,14 +226,39 @@ def _encode_video(output: Output, targets: Targets) -> list[str]:
     ]
 
 
-def _sound_filters(clip: Clip, slot: Slot, audio: AudioProfile) -> list[str]:
-    filters = [
+def _conform_sound(audio: AudioProfile) -> list[str]:
+    """Return the filters that give sound the output's rate and layout, its first sample at time 0."""
+    return [
         f"aresample={audio.sample_rate}:async=1:min_comp=0:first_pts=0",
         f"aformat=sample_fmts=flt:channel_layouts={_LAYOUTS[audio.channels]}",
     ]
-    if clip.gain_db:
-        filters.append(f"volume={decimal_text(clip.gain_db)}dB:precision=float")
-    return [*filters, f"apad=whole_len={slot.samples}", f"atrim=end_sample={slot.samples}"]
+
+
+def _gain(gain_db: Fraction) -> list[str]:
+    return [f"volume={decimal_text(gain_db)}dB:precision=float"] if gain_db else []
+
+
+def _exactly(samples: int) -> list[str]:
+    return [f"apad=whole_len={samples}", f"atrim=end_sample={samples}"]
+
+
+def _fades(edit: Edit, audio: AudioProfile) -> list[str]:
+    """Return the short fades that keep a cut from clicking; none where the sound runs on from clip to clip."""
+    samples = edit.slot.samples
+    length = min(round_half_up(audio.fade_ms * audio.sample_rate / 1000), samples // 2)
+    if not length:
+        return []
+    fades = [f"afade=t=in:ss=0:ns={length}"] if edit.fades_in else []
+    return fades + ([f"afade=t=out:ss={samples - length}:ns={length}"] if edit.fades_out else [])
+
+
+def _sound_filters(edit: Edit, audio: AudioProfile) -> list[str]:
+    return [
+        *_conform_sound(audio),
+        *_gain(edit.clip.gain_db),
+        *_exactly(edit.slot.samples),
+        *_fades(edit, audio),
+    ]
 
 
 def _encode_sound(target: Path) -> list[str]:
@@ -275,7 +300,7 @@ def cut_argv(
     if excerpt.sound is not None:
         start = info.video.zero_seconds + edit.clip.start + excerpt.sound_shift
         shift = f"asetpts=PTS-round({start.numerator}/{start.denominator}/TB)"
-        sound = [shift, "atrim=start_pts=0", *_sound_filters(edit.clip, edit.slot, output.audio)]
+        sound = [shift, "atrim=start_pts=0", *_sound_filters(edit, output.audio)]
         argv += ["-map", "1:a:0", "-af", ",".join(sound), *_encode_sound(targets.sound)]
     return argv
 
@@ -295,12 +320,13 @@ def placeholder_argv(
     else:
         source = ["-noautorotate", "-stream_loop", "-1", *_input(asset.path, "mov,mp4,matroska,webm,mpegts,avi")]
         conform = conform_filters(asset.video, output)
-    picture = [f"fps=fps={rate}:round=near", f"trim=end_frame={edit.slot.frames}", *conform]
+    sign_of_life = ["metadata=mode=add:key=cut:value=1", "metadata=mode=print:file=-"]
+    picture = [f"fps=fps={rate}:round=near", f"trim=end_frame={edit.slot.frames}", *sign_of_life, *conform]
     argv = [*_base(ffmpeg), *source, "-filter_threads", "1"]
     video_map = f"0:{asset.video.index}" if asset is not None else "0:v:0"
     argv += ["-map", video_map, "-vf", ",".join(picture), *_encode_video(output, targets)]
-    if asset is not None and asset.audio is not None and not edit.clip.mute:
-        sound = ",".join(_sound_filters(edit.clip, edit.slot, output.audio))
+    if asset is not None and asset.audio is not None and not edit.is_silent:
+        sound = ",".join(_sound_filters(edit, output.audio))
         argv += ["-map", f"0:{asset.audio.index}", "-af", sound, *_encode_sound(targets.sound)]
     return argv
 
@@ -323,23 +349,43 @@ def _plain(output: Output) -> VideoInfo:
     )
 
 
-def sound_argv(ffmpeg: str, audio: AudioProfile, target: Path) -> list[str]:
-    """Return the command that encodes the output's sound, raw samples on its standard input, to an MP4 file."""
-    raw = ("-f", "f32le", "-ar", str(audio.sample_rate), "-ac", str(audio.channels))
-    return [
-        *(ffmpeg, "-hide_banner", "-loglevel", "level+warning", "-xerror", "-y", "-protocol_whitelist", "pipe"),
-        *(
-            *raw,
-            "-i",
-            "pipe:0",
-            "-c:a",
-            "aac",
-            "-b:a",
-            audio.bitrate,
-            "-map_metadata",
-            "-1",
-            "-f",
-            "mp4",
-            f"file:{target}",
-        ),
+def soundtrack_argv(ffmpeg: str, track: Soundtrack, audio: AudioProfile, samples: int, target: Path) -> list[str]:
+    """Return the command that makes a soundtrack exactly ``samples`` samples long, raw, from its offset on.
+
+    A negative offset puts silence before it; what is too long is cut, what is too short is followed by silence.
+    """
+    offset = round_half_up(track.offset * audio.sample_rate)
+    filters = _conform_sound(audio)
+    if offset > 0:
+        filters += [f"atrim=start_sample={offset}", "asetpts=N"]
+    elif offset < 0:
+        filters.append(f"adelay=delays={-offset}S:all=1")
+    filters += [*_gain(track.gain_db), *_exactly(samples)]
+    whitelists = [
+        "-protocol_whitelist",
+        "file",
+        "-format_whitelist",
+        f"{INPUT_FORMATS},{SOUND_FORMATS}",
+        "-codec_whitelist",
+        CODECS,
     ]
+    argv = [*_base(ffmpeg), *whitelists, "-i", f"file:{track.path}", "-map", "0:a:0", "-af", ",".join(filters)]
+    return [*argv, *_encode_sound(target)]
+
+
+def sound_argv(ffmpeg: str, audio: AudioProfile, target: Path, mix_with: Path | None = None) -> list[str]:
+    """Return the command that encodes the output's sound to an MP4 file.
+
+    Args:
+        ffmpeg: The program; it reads raw samples of the output's form on its standard input.
+        audio: The output's form.
+        target: The file to make.
+        mix_with: A file of raw samples that is added to them; None for none.
+    """
+    raw = ["-f", "f32le", "-ar", str(audio.sample_rate), "-ac", str(audio.channels)]
+    argv = [ffmpeg, "-hide_banner", "-loglevel", "level+warning", "-xerror", "-y"]
+    argv += ["-protocol_whitelist", "pipe", *raw, "-i", "pipe:0"]
+    if mix_with is not None:
+        argv += ["-protocol_whitelist", "file", *raw, "-i", f"file:{mix_with}"]
+        argv += ["-filter_complex", "[0:a][1:a]amix=inputs=2:duration=first:normalize=0"]
+    return [*argv, "-c:a", "aac", "-b:a", audio.bitrate, "-map_metadata", "-1", "-f", "mp4", f"file:{target}"]

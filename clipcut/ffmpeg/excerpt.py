@@ -5,19 +5,16 @@ error in the source counts when it lies in the clip's range and not otherwise, a
 come out of the decoder are known before it starts: they are the proof that none was lost.
 """
 
-import collections
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
 from clipcut.errors import Reason, SourceError
-from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, open_media, shown_pts
-from clipcut.timebase import decimal_text
+from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, file_identity, open_media, shown_pts
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -134,16 +131,16 @@ class _Writer:
 class _Search:
     """Goes through packets in file order: finds the clip's keyframe, passes on what is needed, knows when to stop."""
 
-    def __init__(self, info: MediaInfo, need: Need, video: "Stream", write: "Callable[[Packet], None]") -> None:
-        self._info = info
+    def __init__(self, info: MediaInfo, need: Need, video: "Stream", writers: "_Writers") -> None:
+        self._codec = info.video.codec
+        self._frame_seconds = info.video.frame_seconds
         self._need = need
         self._stream = video
-        self._write = write
+        self._writers = writers
         self._tick = info.video.time_base
+        self._sound_tick = info.audio.time_base if info.audio is not None else Fraction(0)
         self._keyframe: int | None = None
-        self._certain = False
         self._later: list[Packet] = []
-        self._held: collections.deque[Packet] = collections.deque()
         self._sound_done = need.sound is None
         self._video_at: Fraction | None = None
         self.pictures: list[int] = []
@@ -175,11 +172,6 @@ class _Search:
             self._take_sound(packet)
         return not self._is_done()
 
-    def flush(self) -> None:
-        """Pass on what was held back, at the end of the file."""
-        if self.found and not self._certain:
-            self._become_certain()
-
     def _take_video(self, packet: "Packet") -> None:
         pts = packet.pts if packet.pts is not None else packet.dts
         dts = packet.dts if packet.dts is not None else packet.pts
@@ -188,59 +180,44 @@ class _Search:
         self._video_at = dts * self._tick
         if packet.is_keyframe and self._need.may_begin_at(pts * self._tick):
             self._begin(pts)
-        if self.found and not self._certain and self._video_at > self._need.first:
-            self._become_certain()
         if self._video_at > self._need.last or self._keyframe is None or pts < self._keyframe:
             return  # beyond the clip, before its keyframe, or a picture that leads the keyframe and lacks its reference
         self._note(packet)
-        if pts * self._tick > self._need.last:
-            self._later.append(packet)  # needed only if a picture of the clip comes after it
-            return
-        for later in self._later:
-            self._pass_on(later)
-        self._later.clear()
-        self._pass_on(packet)
+        self._later.append(packet)
+        if pts * self._tick <= self._need.last:  # else it is needed only if a picture of the clip comes after it
+            self._writers.write_all(self._later)
+            self._later.clear()
 
     def _begin(self, keyframe_pts: int) -> None:
-        """Begin anew at a later keyframe: everything before it is not needed, except for sound."""
+        """Begin anew at a later keyframe: no picture before it is needed."""
+        if self._keyframe is not None:
+            self._writers.restart(self._stream)
         self._keyframe = keyframe_pts
-        self._held = collections.deque(packet for packet in self._held if packet.stream is not self._stream)
         self._later.clear()
         self.pictures.clear()
         self.end = None
 
     def _note(self, packet: "Packet") -> None:
-        pts = shown_pts(packet, self._info.video.codec)
+        pts = shown_pts(packet, self._codec)
         if pts is None:
             return
         self.pictures.append(pts)
-        duration = packet.duration * self._tick if packet.duration else self._info.video.frame_seconds
+        duration = packet.duration * self._tick if packet.duration else self._frame_seconds
         self.end = max(self.end or Fraction(0), pts * self._tick + duration)
 
     def _take_sound(self, packet: "Packet") -> None:
-        if self._need.sound is None or self._info.audio is None or packet.pts is None:
+        if self._need.sound is None or packet.pts is None:
             return
-        begin = packet.pts * self._info.audio.time_base
-        end = begin + (packet.duration or 0) * self._info.audio.time_base
+        begin = packet.pts * self._sound_tick
+        end = begin + (packet.duration or 0) * self._sound_tick
         if begin >= self._need.sound[1]:
             self._sound_done = True
         elif end >= self._need.sound[0] - SOUND_LEAD:
             self.has_sound = True
-            self._pass_on(packet)
-
-    def _pass_on(self, packet: "Packet") -> None:
-        if self._certain:
-            self._write(packet)
-        else:
-            self._held.append(packet)
-
-    def _become_certain(self) -> None:
-        self._certain = True
-        while self._held:
-            self._write(self._held.popleft())
+            self._writers.write_all([packet])
 
     def _is_done(self) -> bool:
-        if self._video_at is None or self._video_at <= self._need.first:
+        if self._video_at is None or self._video_at <= self._need.begin:
             return False
         if not self.found:
             return True
@@ -261,8 +238,8 @@ def _check_reach(search: _Search, need: Need, path: Path) -> None:
     if search.end is None:
         raise SourceError(Reason.SHORT_SOURCE, f"{path} has no picture at or after the clip's start")
     if need.end > search.end + need.tolerance:
-        missing = decimal_text((need.end - search.end).limit_denominator(1000))
-        raise SourceError(Reason.SHORT_SOURCE, f"{path} ends {missing} s before the clip does")
+        missing = float(need.end - search.end)
+        raise SourceError(Reason.SHORT_SOURCE, f"{path} ends {missing:.3f} s before the clip does")
 
 
 def _seek(container: "InputContainer", stream: "Stream", seconds: Fraction, video: VideoInfo) -> bool:
@@ -276,16 +253,35 @@ def _seek(container: "InputContainer", stream: "Stream", seconds: Fraction, vide
     return True
 
 
-@contextlib.contextmanager
-def _writers(target: Path, video: "Stream", audio: "Stream | None") -> "Iterator[dict[Stream, _Writer]]":
-    """Open a file for each stream; both are finished when the block is left."""
-    with contextlib.ExitStack() as stack:
-        writers = {}
-        for stream, suffix in ((video, ".video"), (audio, ".sound")):
-            if stream is not None:
-                writers[stream] = _Writer(target.with_suffix(suffix), stream)
-                stack.callback(writers[stream].close)
-        yield writers
+class _Writers:
+    """A file for each stream of an excerpt; all are finished when the block is left."""
+
+    def __init__(self, target: Path, video: "Stream", audio: "Stream | None") -> None:
+        self.paths = {video: target.with_suffix(".video")}
+        if audio is not None:
+            self.paths[audio] = target.with_suffix(".sound")
+        self.streams = tuple(self.paths)
+        self._open = {stream: _Writer(path, stream) for stream, path in self.paths.items()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for writer in self._open.values():
+            writer.close()
+
+    def __getitem__(self, stream: "Stream") -> _Writer:
+        return self._open[stream]
+
+    def write_all(self, packets: "list[Packet]") -> None:
+        """Put packets into their streams' files."""
+        for packet in packets:
+            self._open[packet.stream].write(packet)
+
+    def restart(self, stream: "Stream") -> None:
+        """Forget what was written of a stream: on disk, so that a group of pictures of any length costs no memory."""
+        self._open[stream].close()
+        self._open[stream] = _Writer(self.paths[stream], stream)
 
 
 def _scan(
@@ -293,29 +289,25 @@ def _scan(
 ) -> Excerpt | None:
     """Make the excerpt, looking for the keyframe from ``back`` seconds before the clip (None: from the start)."""
     with open_media(info.path) as source:
+        if file_identity(info.path) != info.identity:
+            raise SourceError(Reason.UNDECODABLE, f"{info.path} was changed while the render was reading it")
         video = source.streams[info.video.index]
         audio = source.streams[info.audio.index] if need.sound is not None and info.audio is not None else None
-        with _writers(target, video, audio) as writers:
-            search = _Search(
-                info,
-                need if audio is not None else attrs.evolve(need, sound=None),
-                video,
-                lambda packet: writers[packet.stream].write(packet),
-            )
-            if back is not None and not _seek(source, video, need.begin - back, info.video):
-                return None
-            for count, packet in enumerate(source.demux(*writers)):
+        if back is not None and not _seek(source, video, need.begin - back, info.video):
+            return None
+        with _Writers(target, video, audio) as writers:
+            search = _Search(info, need if audio is not None else attrs.evolve(need, sound=None), video, writers)
+            for count, packet in enumerate(source.demux(*writers.streams)):
                 if count % 64 == 0:
                     check()
                 if not search.take(packet):
                     break
             if not search.found:
                 return None
-            search.flush()
             _check_reach(search, need, info.path)
             return Excerpt(
-                video=target.with_suffix(".video"),
-                sound=target.with_suffix(".sound") if audio is not None and search.has_sound else None,
+                video=writers.paths[video],
+                sound=writers.paths[audio] if audio is not None and search.has_sound else None,
                 time_base=writers[video].time_base,
                 pictures=_needed_pictures(search.pictures, need, info.video),
                 video_shift=writers[video].shift,

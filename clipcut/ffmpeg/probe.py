@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from clipcut.errors import DISK_ERRNOS, Reason, RenderError, SourceError
+from clipcut.errors import Reason, SourceError, raise_if_machine
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 INPUT_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,ogg,nut,png_pipe,jpeg_pipe"
+SOUND_FORMATS = "aac,mp3,wav,flac,aiff,ac3,eac3,w64"
+"""The containers that a soundtrack may have besides."""
+
 _RGB = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8", "monow", "monob")
 _ALPHA = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8")
+_ROTATION = re.compile(r"(?:displaymatrix|Display Matrix): rotation of (-?[\d.]+) degrees")
 _STILLS = ((b"\x89PNG\r\n\x1a\n", "png_pipe"), (b"\xff\xd8\xff", "jpeg_pipe"))
 _HEAD_PACKETS = 400
 """How many packets from the beginning are read to find the first video frame."""
@@ -104,11 +108,13 @@ class MediaInfo:
     Attributes:
         path: The file.
         may_be_turned: Whether its container can hold a rotation flag.
+        identity: What tells this file from another of its name: device, inode, size, time of its last change.
         video, audio: Its streams.
     """
 
     path: Path
     may_be_turned: bool = False
+    identity: tuple[int, ...] = ()
     video: VideoInfo
     audio: AudioInfo | None
 
@@ -120,9 +126,15 @@ def _still_format(path: Path) -> str | None:
     return next((name for magic, name in _STILLS if head.startswith(magic)), None)
 
 
+def file_identity(path: Path) -> tuple[int, ...]:
+    """Return what tells a file from another of its name: device, inode, size, nanoseconds of its last change."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 @contextlib.contextmanager
-def open_media(path: Path) -> Iterator["InputContainer"]:
-    """Open a regular file for demuxing.
+def open_media(path: Path, formats: str = INPUT_FORMATS) -> Iterator["InputContainer"]:
+    """Open a regular file for demuxing, if it has one of the given container formats.
 
     Raises:
         SourceError: ``missing_file`` or ``undecodable``; also when reading inside the block meets broken data.
@@ -132,7 +144,7 @@ def open_media(path: Path) -> Iterator["InputContainer"]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise SourceError(Reason.MISSING_FILE, f"{path} is not a regular file")
-        options = {"protocol_whitelist": "file", "format_whitelist": INPUT_FORMATS}
+        options = {"protocol_whitelist": "file", "format_whitelist": formats}
         with av.open(
             f"file:{path}", format=_still_format(path), options=options, metadata_errors="replace"
         ) as container:
@@ -141,9 +153,10 @@ def open_media(path: Path) -> Iterator["InputContainer"]:
         raise SourceError(Reason.MISSING_FILE, f"there is no file {path}") from exc
     except PermissionError as exc:
         raise SourceError(Reason.MISSING_FILE, f"{path} can't be read: permission denied") from exc
-    except av.FFmpegError as exc:
-        if exc.errno in DISK_ERRNOS:
-            raise RenderError(f"There is no room for working files: {exc.strerror}") from exc
+    except (av.FFmpegError, OSError, ValueError) as exc:
+        raise_if_machine(exc)
+        if not isinstance(exc, av.FFmpegError):
+            raise SourceError(Reason.MISSING_FILE, f"{path} can't be read: {exc}") from exc
         raise SourceError(Reason.UNDECODABLE, f"{path} can't be read as media: {exc.strerror}") from exc
 
 
@@ -170,7 +183,7 @@ def parse_rotation(lines: Sequence[str], index: int) -> int:
     for line in lines:
         if match := re.match(r"  Stream #0:(\d+)", line):
             stream = int(match[1])
-        elif stream == index and (match := re.search(r"displaymatrix: rotation of (-?[\d.]+) degrees", line)):
+        elif stream == index and (match := _ROTATION.search(line)):
             return round(-float(match[1]) / 90) * 90 % 360
     return 0
 
@@ -249,6 +262,18 @@ def probe(path: Path) -> MediaInfo:
         SourceError: ``missing_file``, ``undecodable`` or ``no_video``.
     """
     with open_media(path) as container:
+        identity = file_identity(path)
         audio = _audio_info(container)
         may_be_turned = any(name in container.format.name for name in ("mov", "matroska"))
-        return MediaInfo(path=path, may_be_turned=may_be_turned, video=_video_info(container, path), audio=audio)
+        return MediaInfo(
+            path=path, may_be_turned=may_be_turned, identity=identity, video=_video_info(container, path), audio=audio
+        )
+
+
+def soundtrack_problem(path: Path) -> str | None:
+    """Return why a file can't be a soundtrack; None if it has sound that may be read. Blocks, but briefly."""
+    try:
+        with open_media(path, f"{INPUT_FORMATS},{SOUND_FORMATS}") as container:
+            return None if container.streams.audio else f"{path} has no sound"
+    except SourceError as exc:
+        return f"can't be used: {exc}"

@@ -23,15 +23,19 @@ LINE_LIMIT = 4096
 """Longer lines are cut to this many bytes, so that no child can fill our memory."""
 
 GRACE_S = 2.0
-"""How long a child that was asked to end may take before it is killed, in seconds."""
+"""How long a child that was asked to end, and its guard, may take before they are killed from here, in seconds."""
 
-# $1... is the command. The watcher reads our pipe; end of file means clipcut is gone or wants the child to end.
+STALL_S = 120.0
+"""A child that says nothing for so long is taken for hung, in seconds."""
+
+# $1... is the command. The watcher reads our pipe; end of file means clipcut is gone or wants the child to end. Then
+# the child is asked, and soon after the whole session is killed: what it was writing is thrown away in any case.
 _GUARD = """
 trap '' HUP INT TERM
 exec 3<&0 </dev/null
-"$@" 3<&- &
+( trap - HUP INT TERM; exec "$@" 3<&- ) &
 child=$!
-{ read -r _ <&3; kill -TERM $child; sleep 1; kill -KILL $child; } >/dev/null 2>&1 &
+{ read -r _ <&3; kill -TERM $child; sleep 0.3; kill -KILL 0; } >/dev/null 2>&1 &
 watcher=$!
 exec 3<&-
 wait $child
@@ -48,11 +52,11 @@ class Completed:
     """A child that has ended.
 
     Attributes:
-        returncode: Its exit status; negative or above 128 for a signal.
+        returncode: Its exit status; negative or above 128 for a signal; None if it said nothing for ``STALL_S``.
         stderr: The last lines of what it said, without line ends.
     """
 
-    returncode: int
+    returncode: int | None
     stderr: tuple[str, ...]
 
 
@@ -85,13 +89,13 @@ async def _end(process: trio.Process) -> None:
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await process.stdin.aclose()
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-        with trio.move_on_after(GRACE_S):
+            process.terminate()
+            with trio.move_on_after(GRACE_S):
+                await process.wait()
+        if process.returncode is None:  # not reaped yet, so the group can't be anybody else's
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
 
 
 async def _open(argv: Sequence[str]) -> trio.Process:
@@ -105,12 +109,18 @@ async def _open(argv: Sequence[str]) -> trio.Process:
     )
 
 
-async def run(argv: Sequence[str], *, on_stdout: Callable[[bytes], object] = lambda _: None) -> Completed:
+async def run(
+    argv: Sequence[str],
+    *,
+    on_stdout: Callable[[bytes], object] = lambda _: None,
+    on_stderr: Callable[[str], object] = lambda _: None,
+) -> Completed:
     """Run a child behind the guard, with nothing on its standard input, to its end.
 
     Args:
         argv: The command and its arguments.
         on_stdout: Called with each line that it writes to standard output, without the line end.
+        on_stderr: The same for standard error; only the last lines are kept in the result.
 
     Raises:
         OSError: It could not be started (no such program, too many open files).
@@ -119,16 +129,28 @@ async def run(argv: Sequence[str], *, on_stdout: Callable[[bytes], object] = lam
     process = await _open(["/bin/sh", "-c", _GUARD, "clipcut-guard", *argv])
     assert process.stdout is not None  # noqa: S101  all three are pipes
     assert process.stderr is not None  # noqa: S101
+
+    def out(line: bytes) -> None:
+        stall.deadline = trio.current_time() + STALL_S
+        on_stdout(line)
+
+    def err(line: bytes) -> None:
+        stall.deadline = trio.current_time() + STALL_S
+        tail.append(line.decode("utf-8", "replace"))
+        on_stderr(tail[-1])
+
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_drain, process.stdout, on_stdout)
-            nursery.start_soon(_drain, process.stderr, lambda line: tail.append(line.decode("utf-8", "replace")))
-        await process.wait()
+        with trio.move_on_after(STALL_S) as stall:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_drain, process.stdout, out)
+                nursery.start_soon(_drain, process.stderr, err)
+                await process.wait()
+                nursery.cancel_scope.deadline = trio.current_time() + 1  # whoever else holds its pipes isn't waited for
     finally:
         await _end(process)
         await process.stdout.aclose()
         await process.stderr.aclose()
-    return Completed(process.returncode or 0, tuple(tail))
+    return Completed(None if stall.cancelled_caught else process.returncode, tuple(tail))
 
 
 class Feed:
@@ -142,18 +164,18 @@ class Feed:
     async def send(self, data: bytes) -> bool:
         """Give it more; False if it has stopped reading (``finish`` then tells why)."""
         assert self._process.stdin is not None  # noqa: S101
-        try:
+        with contextlib.suppress(trio.BrokenResourceError), trio.move_on_after(STALL_S):
             await self._process.stdin.send_all(data)
-        except trio.BrokenResourceError:
-            return False
-        return True
+            return True
+        return False
 
     async def finish(self) -> Completed:
         """Close its input and wait for its end."""
         assert self._process.stdin is not None  # noqa: S101
         await self._process.stdin.aclose()
-        code = await self._process.wait()
-        return Completed(code, tuple(self._tail))
+        with trio.move_on_after(STALL_S):
+            await self._process.wait()
+        return Completed(self._process.returncode, tuple(self._tail))
 
 
 @contextlib.asynccontextmanager
@@ -173,6 +195,7 @@ async def open_feed(argv: Sequence[str]) -> AsyncIterator[Feed]:
             nursery.start_soon(_drain, process.stderr, lambda line: feed._tail.append(line.decode("utf-8", "replace")))  # noqa: SLF001
             yield feed
             await _end(process)
+            nursery.cancel_scope.deadline = trio.current_time() + 1
     finally:
         await _end(process)
         await process.stdout.aclose()

@@ -44,7 +44,9 @@ def find_ffmpeg(setting: str | None, origin: str) -> tuple[str, str]:
         ToolError: There is none.
     """
     if setting is not None:
-        path = shutil.which(setting) or setting
+        path = shutil.which(setting) or (setting if "/" in setting else None)
+        if path is None:
+            raise ToolError(f"There is no program {setting} on the PATH; name another FFmpeg with --ffmpeg.")
         return path, f"named by {origin}"
     if packaged := _packaged():
         return packaged, "the packaged one"

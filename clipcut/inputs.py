@@ -1,0 +1,70 @@
+"""What every command reads before it does anything: the timeline, the settings."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from clipcut.errors import Mistake, SettingsError, TimelineError
+from clipcut.jsonio import MAX_BYTES, load_timeline
+from clipcut.settings import Settings, find_config, resolve_settings
+from clipcut.timeline import Timeline
+
+
+def current_folder() -> Path:
+    """Return the current folder.
+
+    Raises:
+        SettingsError: It has been removed.
+    """
+    try:
+        return Path.cwd()
+    except OSError as exc:
+        raise SettingsError("Nothing can be done here:", [Mistake("the current folder", f"{exc.strerror}")]) from exc
+
+
+def read_timeline(name: str) -> tuple[Timeline, bytes, Path]:
+    """Return the timeline, the document, and the folder that its paths start from.
+
+    Args:
+        name: Its path, or ``-`` for standard input.
+
+    Raises:
+        TimelineError: It can't be read, or has mistakes.
+    """
+    cwd = current_folder()
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(MAX_BYTES + 1)
+            return load_timeline(data, "stdin"), data, cwd
+        path = cwd / name
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as exc:
+        raise TimelineError("The timeline can't be used:", [Mistake(name, f"can't be read: {exc.strerror}")]) from exc
+    return load_timeline(data, name), data, path.parent
+
+
+def read_settings(config: str | None, **flags: Any) -> Settings:
+    """Put the settings together from flags, environment and settings file."""
+    cwd = current_folder()
+    return resolve_settings(flags, os.environ, find_config(config, os.environ, cwd), cwd)
+
+
+def output_path(flag: str | None, timeline: Timeline, base: Path) -> Path:
+    """Return where the video goes: where the flag says, else where the timeline does.
+
+    Raises:
+        TimelineError: Neither does.
+    """
+    if flag is not None:
+        return Path(os.path.normpath(current_folder() / flag))
+    if timeline.output.path is None:
+        what = 'has no "path", so say where the video goes with -o'
+        raise TimelineError("The timeline can't be used:", [Mistake("$.output", what)])
+    return Path(os.path.normpath(base / timeline.output.path))
+
+
+def job_name(settings: Settings, timeline: str) -> str:
+    """Return this render's name in log and report."""
+    return settings.job or ("stdin" if timeline == "-" else Path(timeline).stem)

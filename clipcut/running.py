@@ -1,0 +1,226 @@
+"""A render as the command line runs it: with log lines and display, ended by signals, to its report and summary."""
+
+import contextlib
+import logging
+import os
+import stat
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+import attrs
+import trio
+
+from clipcut.errors import ClipcutError, Mistake, SettingsError
+from clipcut.events import Listener, Listeners
+from clipcut.files import write_atomic
+from clipcut.lines import Lines
+from clipcut.log import LogListener, make_logger, wants_colours
+from clipcut.pipeline import Render, open_render
+from clipcut.preflight import Job
+from clipcut.progress import Display, make_display
+from clipcut.report import RunFacts, build_report, clip_stats, report_bytes
+from clipcut.results import RenderResult, RenderStatus
+from clipcut.settings import Settings
+from clipcut.signals import until_signalled
+from clipcut.streams import writer_of
+from clipcut.summary import summary_lines
+
+
+@attrs.frozen(kw_only=True)
+class Manner:
+    """How a render is to be told of: a log file instead of standard error, how often ``-v`` was given, ``-q``."""
+
+    log_file: Path | None = None
+    verbose: int = 0
+    quiet: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Session:
+    """One render of the command line.
+
+    Attributes:
+        job: What to do.
+        facts: What the report says of the run.
+        manner: How it is told of.
+        said: Lines for standard error.
+        log: Where log lines are written; ``said`` if that is standard error.
+        display: The live display; None where there is none.
+        logger: Writes to ``log``, above the display where that is on the same terminal.
+    """
+
+    job: Job
+    facts: RunFacts
+    manner: Manner
+    said: Lines
+    log: Lines
+    display: Display | None
+    logger: Any
+
+    async def run(self) -> RenderResult:
+        """Render until it is done or a signal ends it, then report and sum up, whatever happened."""
+        steps = open_render(self.job, self._listener())
+        self._log_start()
+
+        async def work() -> None:
+            with self.display or contextlib.nullcontext():
+                await steps.attempt()
+
+        async def conclude(ended_by: int | None) -> RenderResult:
+            result = steps.result(ended_by)
+            with trio.CancelScope(shield=True):  # in a thread: a reader may be slow, and a second signal must be heard
+                await trio.to_thread.run_sync(self._conclude, steps, result)
+            return result
+
+        return await until_signalled(work, conclude)
+
+    def _listener(self) -> Listener:
+        listeners: list[Listener] = [LogListener(self.logger, self.facts.trace_id)]
+        if self.display is not None:
+            listeners.append(self.display.board)
+        return Listeners(listeners)
+
+    def _log_start(self) -> None:
+        settings = self.job.settings
+        self.logger.info(
+            "render.started",
+            timeline=self.facts.timeline_name,
+            output=str(self.job.output),
+            clips=len(self.job.plan.edits),
+            frames=self.job.plan.frames,
+            max_parallelism=settings.max_parallelism,
+            per_video_limit=settings.per_video_limit,
+        )
+
+    def _conclude(self, steps: Render, result: RenderResult) -> None:
+        self._write_report(result)
+        _log_end(self.logger, result, self.job.settings)
+        if not self.manner.quiet or result.exit_code:
+            for line in summary_lines(result, str(self.job.report) if self.job.report is not None else None):
+                self._tell(line)
+        if self.manner.verbose and steps.failure is not None and not _is_foreseen(steps.failure):
+            self._tell("".join(traceback.format_exception(steps.failure)).rstrip())
+        self.log.close()
+        if self.log.dropped:
+            self._tell(f"clipcut: {self.log.dropped} log lines were left out, as nobody took them in time")
+        self.said.close()
+
+    def _tell(self, text: str) -> None:
+        self.said.write(text + "\n")
+
+    def _write_report(self, result: RenderResult) -> None:
+        data = report_bytes(build_report(result, self.job.plan, self.job.settings, self.facts))
+        where = self.job.report
+        try:
+            if where is None:
+                writer_of(sys.stdout)(data.decode("utf-8"))
+            else:
+                write_atomic(where, data)
+        except (OSError, ValueError) as exc:
+            why = exc.strerror if isinstance(exc, OSError) else exc
+            self._tell(f"clipcut: the report can't be written to {where or 'standard output'}: {why}")
+
+
+def _is_foreseen(failure: BaseException) -> bool:
+    return isinstance(failure, (ClipcutError, OSError))
+
+
+def _log_end(logger: Any, result: RenderResult, settings: Settings) -> None:
+    facts = {"status": str(result.status), "exit_code": result.exit_code, "elapsed_ms": result.elapsed_ms}
+    stats = clip_stats(result, settings)
+    match result.status:
+        case RenderStatus.INTERRUPTED:
+            logger.warning("render.interrupted", **facts, error=result.error, clip_stats=stats)
+        case RenderStatus.FAILED:
+            logger.error("render.failed", **facts, error=result.error, clip_stats=stats)
+        case _:
+            logger.info("render.completed", **facts, clip_stats=stats)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    """Open a log file for appending, without waiting for the reader of a pipe.
+
+    Raises:
+        SettingsError: It can't be opened.
+    """
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o666)
+    except (OSError, ValueError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else exc
+        mistake = Mistake("--log-file", f"{path} can't be written: {why}")
+        raise SettingsError("The settings can't be used:", [mistake]) from exc
+    if stat.S_ISFIFO(os.fstat(number).st_mode):
+        os.set_blocking(number, True)
+    with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _lines(stream: TextIO) -> Iterator[Lines]:
+    lines = Lines(stream)
+    try:
+        yield lines
+    finally:
+        lines.close()
+
+
+def _level(manner: Manner, *, is_above: bool) -> int:
+    """Return the lowest level to log; above a live display only what is odd, unless ``-v`` asks for more."""
+    if manner.quiet and manner.log_file is None:
+        return logging.ERROR
+    if manner.verbose:
+        return logging.DEBUG
+    return logging.WARNING if is_above else logging.INFO
+
+
+def _display(job: Job, facts: RunFacts, manner: Manner, said: Lines) -> Display | None:
+    if manner.quiet or (job.settings.log_format == "json" and manner.log_file is None):
+        return None
+    return make_display(job.plan, facts.job, said, os.environ)
+
+
+@contextlib.contextmanager
+def open_session(job: Job, facts: RunFacts, manner: Manner) -> Iterator[Session]:
+    """Open what a render writes to.
+
+    Args:
+        job: What ``prepare`` made.
+        facts: What the report says of the run.
+        manner: How it is to be told of.
+
+    Raises:
+        SettingsError: The log file can't be opened.
+    """
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(_opened(manner.log_file)) if manner.log_file is not None else None
+        said = stack.enter_context(_lines(sys.stderr))
+        log = stack.enter_context(_lines(file)) if file is not None else said
+        display = _display(job, facts, manner, said)
+        is_above = display is not None and log is said
+        stream = display.log_stream if display is not None and log is said else cast("TextIO", log)
+        logger = make_logger(
+            stream,
+            log_format=job.settings.log_format,
+            level=_level(manner, is_above=is_above),
+            colours=wants_colours(stream, os.environ),
+            trace_id=facts.trace_id,
+            job=facts.job,
+        )
+        yield Session(job=job, facts=facts, manner=manner, said=said, log=log, display=display, logger=logger)
+
+
+def run_render(job: Job, facts: RunFacts, manner: Manner) -> int:
+    """Render, report, say how it went.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SettingsError: The log file can't be opened.
+    """
+    with open_session(job, facts, manner) as session:
+        return trio.run(session.run).exit_code
