@@ -64,6 +64,8 @@ def _missing_media(plan: Plan) -> Iterator[str]:
         for rung in edit.ladder:
             if rung.method is Method.LOCAL:
                 users.setdefault(rung.location, []).append(edit.name)
+    if plan.soundtrack is not None:
+        users[plan.soundtrack.path] = ["the soundtrack (a render would not begin)"]
     for path, names in users.items():
         if why := why_unreadable(Path(path)):
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""

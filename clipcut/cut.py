@@ -34,7 +34,7 @@ _MOST_ERRORS = 50
 _HARMLESS = re.compile(r"mmco: unref short failure")
 """What a decoder says of references that lie before an open group of pictures; a lost picture says more than that."""
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
-_REFUSED = re.compile(r"not on whitelist|[Pp]icture size .* is invalid|Video uses a .* is not supported")
+_REFUSED = re.compile(r"not on whitelist|[Pp]icture size .* (is invalid|exceeds)|Video uses a .* is not supported")
 
 
 class Cutter(Protocol):
@@ -252,4 +252,5 @@ def judge(said: Said, source: Path) -> None:
 
 def _plain(line: str) -> str:
     """Leave away FFmpeg's module names and addresses."""
-    return re.sub(r"^(\[[^\]]*@ 0x[0-9a-f]+\] ?)*\[\w+\] ", "", line)[:300]
+    words = re.sub(r"^(\[[^\]]*@ 0x[0-9a-f]+\] ?)*\[\w+\] ", "", line)
+    return re.sub(r" not on whitelist .*", " is none that clipcut opens", words)[:300]

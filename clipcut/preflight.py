@@ -9,8 +9,8 @@ import attrs
 
 from clipcut.errors import Mistake, SettingsError, TimelineError
 from clipcut.ffmpeg.mux import MARK, SUFFIXES, is_ours
-from clipcut.files import file_mode, is_folder, is_regular_file, is_special, real_path, why_unreadable
 from clipcut.ffmpeg.probe import soundtrack_problem
+from clipcut.files import file_mode, is_folder, is_regular_file, is_special, real_path, why_unreadable
 from clipcut.placeholder import packaged_placeholder
 from clipcut.plan import Method, Plan
 from clipcut.report import default_report_path

@@ -119,9 +119,11 @@ def fresh_render() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     with tempfile.TemporaryDirectory(prefix="clipcut-excerpts-") as name:
         folder = Path(name)
         log, output = folder / "log.jsonl", folder / "missing_source.mp4"
-        trace = mock.patch.dict(os.environ, {"TRACEPARENT": f"00-{TRACE}-00f067aa0ba902b7-01"})
+        environ = {key: value for key, value in os.environ.items() if not key.startswith(("RENDER_", "CLIPCUT_"))}
+        environ |= {"TRACEPARENT": f"00-{TRACE}-00f067aa0ba902b7-01", "PLACEHOLDER_CLIP_PATH": ""}
         flags = ["-o", str(output), "--log-format", "json", "--log-file", str(log), "-q"]
-        with trace, contextlib.chdir(ROOT), contextlib.redirect_stderr(io.StringIO()):
+        clean = mock.patch.dict(os.environ, environ, clear=True)
+        with clean, contextlib.chdir(ROOT), contextlib.redirect_stderr(io.StringIO()):
             run(["render", "fixtures/missing_source.json", *flags])
         report = output.with_suffix(".report.json").read_text().replace(f"{folder}/", f"{ROOT}/")
         lines = log.read_text().replace(f"{folder}/", f"{ROOT}/").splitlines()

@@ -16,6 +16,7 @@ from golden import timeline
 
 from clipcut import __version__
 from clipcut.cli import run
+from clipcut.errors import RenderError
 from clipcut.ffmpeg.mux import is_ours
 
 MEDIA = Path(__file__).parents[1] / "fixtures" / "media"
@@ -403,3 +404,225 @@ def test_a_bug_is_one_line_without_a_traceback(
     err = capfd.readouterr().err
     assert "this is a bug in clipcut, please report it: ZeroDivisionError: oh" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.media
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        pytest.param(OSError(24, "Too many open files"), "The system refused: Too many open files", id="system"),
+        pytest.param(
+            ExceptionGroup("", [OSError(24, "x"), ExceptionGroup("", [RenderError("No room.")])]), "No room.", id="ours"
+        ),
+        pytest.param(
+            ZeroDivisionError("oh"), "this is a bug in clipcut, please report it: ZeroDivisionError: oh", id="bug"
+        ),
+    ],
+)
+def test_whatever_ends_a_render_is_told_in_words_and_reported(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    error: Exception,
+    words: str,
+) -> None:
+    """The leaf of an exception group, ours before the system's; a bug too has its report."""
+
+    async def break_down(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("clipcut.assemble.Assembly.join", break_down)
+
+    assert 1 == run(["render", str(write_timeline(tmp_path)), "-q"])
+
+    err = capfd.readouterr().err
+    report = json.loads((tmp_path / "mix.report.json").read_text())
+    assert ("failed", 1, words, None) == tuple(report[key] for key in ("status", "exit_code", "error", "output"))
+    assert f"failed: {words}\n" in err
+    assert "Traceback" not in err
+    assert {"mix.json", "mix.report.json"} == files(tmp_path)
+
+
+@pytest.mark.media
+def test_a_bug_shows_its_traceback_where_more_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """``-v`` is for whoever reports it."""
+
+    async def break_down(_: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("clipcut.assemble.Assembly.join", break_down)
+
+    assert 1 == run(["render", str(write_timeline(tmp_path)), "-v"])
+    assert "in break_down" in capfd.readouterr().err
+
+
+CLIPCUT = f"{sys.executable} -m clipcut"
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        pytest.param("--version >&-", 1, "can't be written: Bad file descriptor", id="version-closed"),
+        pytest.param("--version >/dev/full", 1, "can't be written: No space left", id="version-full"),
+        pytest.param("check mix.json >&-", 1, "can't be written: Bad file descriptor", id="check-closed"),
+        pytest.param("check mix.json >/dev/full", 1, "can't be written: No space left", id="check-full"),
+        pytest.param("render --help >/dev/full", 1, "can't be written: No space left", id="help-full"),
+        pytest.param("schema | true; exit ${PIPESTATUS[0]}", 1, "", id="schema-broken"),
+        pytest.param("check - <&-", 2, "stdin can't be used", id="stdin-closed"),
+        pytest.param("check nowhere.json 2>&-", 2, "", id="stderr-closed"),
+        pytest.param("render 2>/dev/full", 2, "", id="usage-full"),
+    ],
+)
+def test_standard_streams_may_be_closed_full_or_broken(tmp_path: Path, command: str, code: int, words: str) -> None:
+    """What can't be printed is an error with a message; never a traceback, never a bug."""
+    write_timeline(tmp_path)
+    done = subprocess.run(
+        ["bash", "-c", f"{CLIPCUT} {command}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert code == done.returncode
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+
+
+@pytest.mark.media
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        pytest.param("2>&-", "", id="stderr-closed"),
+        pytest.param("<&- >&- 2>&-", "", id="all-closed"),
+        pytest.param("-v 2>/dev/full", "", id="stderr-full"),
+        pytest.param("-v 2>&1 | head -n 1; exit ${PIPESTATUS[0]}", "", id="stderr-broken"),
+        pytest.param("-q --report - >&-", "the report can't be written to standard output", id="report-closed"),
+        pytest.param("-q --report - >/dev/full", "No space left on device", id="report-full"),
+        pytest.param("-q --report - | true; exit ${PIPESTATUS[0]}", "Broken pipe", id="report-broken"),
+        pytest.param("-q --log-file /dev/full", "", id="log-full"),
+    ],
+)
+def test_a_finished_render_keeps_its_exit_code_whoever_listens(tmp_path: Path, command: str, words: str) -> None:
+    """The video is there, and what can't be told is told where that can be."""
+    write_timeline(tmp_path)
+    done = subprocess.run(
+        ["bash", "-c", f"{CLIPCUT} render mix.json {command}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 0 == done.returncode
+    assert is_ours(tmp_path / "mix.mp4")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr
+
+
+@pytest.mark.media
+def test_a_render_does_not_wait_for_whoever_should_read_its_log(tmp_path: Path) -> None:
+    """Its log is longer than the pipe holds."""
+    write_timeline(tmp_path, CLIPS * 10)
+    with child("render", "mix.json", "-v", cwd=tmp_path, pipesize=4096) as process:
+        code = process.wait(60)
+
+    assert 0 == code
+    assert 20 == json.loads((tmp_path / "mix.report.json").read_text())["clip_stats"]["success_tasks"]
+
+
+@pytest.mark.media
+def test_the_users_link_stays_and_what_is_behind_it_is_replaced(tmp_path: Path) -> None:
+    """The temporary file is made beside the real one."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "mix.mp4").symlink_to("real/out.mp4")
+
+    assert [0, 0] == [run(["render", str(write_timeline(tmp_path)), "-q"]) for _ in range(2)]
+    assert (tmp_path / "mix.mp4").is_symlink()
+    assert is_ours(tmp_path / "real" / "out.mp4")
+    assert {"mix.json", "mix.mp4", "mix.report.json", "real"} == files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        pytest.param(["-o", "pipe.mp4"], "pipe.mp4: is not a regular file", id="output-pipe"),
+        pytest.param(["-o", "pipe.mp4", "--force"], "pipe.mp4: is not a regular file", id="output-pipe-forced"),
+        pytest.param(["-o", "circle.mp4"], "circle.mp4: can't be used: Too many levels", id="output-circle"),
+        pytest.param(["-o", "x" * 300 + ".mp4"], "can't be used: File name too long", id="output-too-long"),
+        pytest.param(["-o", "x" * 250 + ".mp4"], "--report", id="output-with-a-report-too-long"),
+        pytest.param(["-o", "lost.mp4"], "the folder", id="output-link-to-no-folder"),
+        pytest.param(["--placeholder", "pipe.mp4"], "pipe.mp4 is not a regular file", id="placeholder-pipe"),
+        pytest.param(["--placeholder", "x" * 300], "can't be read: File name too long", id="placeholder-too-long"),
+        pytest.param(["--report", "x" * 300], "can't be used: File name too long", id="report-too-long"),
+        pytest.param(["--log-file", "x" * 300], "--log-file", id="log-too-long"),
+        pytest.param(["--log-file", "pipe.mp4"], "--log-file", id="log-pipe-without-reader"),
+        pytest.param(["--log-file", "mix.json"], "--log-file", id="log-is-timeline"),
+        pytest.param(["--log-file", "mix.mp4"], "--log-file", id="log-is-output"),
+        pytest.param(["--log-file", "mix.report.json"], "--log-file", id="log-is-report"),
+        pytest.param(["--log-file", str(MEDIA / "harbor.mp4")], "--log-file", id="log-is-source"),
+    ],
+)
+def test_odd_paths_are_refused_in_words_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], flags: list[str], words: str
+) -> None:
+    """Nothing waits for a pipe, nothing raises, nothing is touched."""
+    write_timeline(tmp_path)
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "circle.mp4").symlink_to("circle.mp4")
+    (tmp_path / "lost.mp4").symlink_to("nowhere/lost.mp4")
+    before = files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    assert 2 == run(["render", "mix.json", *flags])
+
+    err = capfd.readouterr().err
+    assert words in err
+    assert "bug" not in err
+    assert before == files(tmp_path)
+
+
+@pytest.mark.media
+def test_a_timeline_may_have_a_name_that_is_no_text(tmp_path: Path) -> None:
+    """The mark and the report write its bytes in plain letters."""
+    path = tmp_path / os.fsdecode(b"nu\xff.json")
+    write_timeline(tmp_path).rename(path)
+
+    assert [0, 0] == [run(["render", str(path), "-q"]) for _ in range(2)]
+    assert json.loads((tmp_path / "mix.report.json").read_text())["timeline"]["path"].endswith("nu\udcff.json")
+
+
+def test_check_says_what_is_wrong_with_media(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """There, and yet no file that could be read."""
+    (tmp_path / "gone.mp4").mkdir()
+    clips = [{"id": "lost", "video_id": "gone", "start": 0, "duration": 0.5}]
+
+    assert 0 == run(["check", str(write_timeline(tmp_path, clips))])
+    out, err = capfd.readouterr()
+    assert f"warning: {tmp_path / 'gone.mp4'} is not a regular file, wanted by lost" in err
+    assert "1 clip of 1 video, 15 frames" in out
+
+
+def test_plan_has_null_for_what_is_not_known_yet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Segments and bytes are keys all the same; one clip is singular."""
+    path = str(write_timeline(tmp_path, CLIPS[:1]))
+
+    assert 0 == run(["plan", path, "--json"])
+    clip = json.loads(capfd.readouterr().out)["clips"][0]
+    assert (None, None) == (clip["segments"], clip["bytes"])
+    assert 0 == run(["plan", path])
+    assert "1 clip, 12 frames" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_styled"), [({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False), ({"FORCE_COLOR": "1"}, True)]
+)
+def test_help_is_plain_and_obeys_the_environment(tmp_path: Path, environ: dict[str, str], is_styled: bool) -> None:
+    """No braces around a word to replace; not one escape under ``NO_COLOR``."""
+    command = [sys.executable, "-m", "clipcut", "render", "--help"]
+    environ = {**os.environ, "TERM": "xterm", **environ}
+    out = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
+
+    assert is_styled == ("\x1b" in out)
+    assert is_styled or "clipcut render [OPTIONS] TIMELINE " in out

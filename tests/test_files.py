@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clipcut.files import replace, work_folder, write_atomic
+from clipcut.files import is_regular_file, is_special, replace, sync_folder, why_unreadable, work_folder, write_atomic
 
 
 def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
@@ -79,3 +79,84 @@ async def test_a_work_folder_is_private_and_goes_whatever_happens(tmp_path: Path
         await fill()
 
     assert [] == os.listdir(tmp_path)  # noqa: PTH208
+
+
+def test_a_small_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    """The temporary file is beside the real one, so the folder of the link needs no room."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "report.json").write_text("old")
+    link = tmp_path / "report.json"
+    link.symlink_to("real/report.json")
+
+    write_atomic(link, b"new")
+
+    assert (True, "new") == (link.is_symlink(), (tmp_path / "real" / "report.json").read_text())
+    assert 2 == len(list(tmp_path.rglob("report.json"))) == len(list(tmp_path.rglob("*report*")))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        pytest.param("/dev/stdout", True, id="stdout"),
+        pytest.param("/dev/null", True, id="device"),
+        pytest.param("/proc/self/fd/1", True, id="open-file"),
+        pytest.param("/dev/new", True, id="not-there-yet"),
+        pytest.param("/dev/shm/report.json", False, id="memory"),  # noqa: S108  nothing is written
+        pytest.param("/home/dev/proc.json", False, id="ordinary"),
+    ],
+)
+def test_what_is_the_systems_is_never_replaced(path: str, expected: bool) -> None:
+    """Being root, one could."""
+    assert expected == is_special(Path(path))
+
+
+def test_a_link_to_the_systems_is_the_systems(tmp_path: Path) -> None:
+    """Over several steps."""
+    (tmp_path / "a").symlink_to("/dev/stdout")
+    (tmp_path / "b").symlink_to("a")
+
+    assert is_special(tmp_path / "b")
+
+
+def test_an_open_file_is_written_to_where_it_is(tmp_path: Path) -> None:
+    """``--report /dev/stdout >> all.txt`` keeps what is there, and what follows comes after it."""
+    with (tmp_path / "all.txt").open("wb", buffering=0) as file:
+        file.write(b"before ")
+        write_atomic(Path(f"/dev/fd/{file.fileno()}"), b"report")
+        file.write(b" after")
+
+    assert "before report after" == (tmp_path / "all.txt").read_text()
+
+
+def test_a_folder_that_can_not_be_read_is_no_error() -> None:
+    """The rename has happened."""
+    sync_folder(Path("/nowhere"))
+
+
+def test_a_long_name_in_letters_of_several_bytes_has_room_beside_it(tmp_path: Path) -> None:
+    """Names are limited in bytes, not in letters."""
+    target = tmp_path / ("\u65e5" * 80 + ".json")
+
+    write_atomic(target, b"new")
+
+    assert [target] == list(tmp_path.iterdir())
+
+
+def test_no_path_is_too_odd_to_be_looked_at(tmp_path: Path) -> None:
+    """Nothing raises, and nothing waits."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "file").touch()
+    odd = {
+        tmp_path / "pipe": "is not a regular file",
+        tmp_path: "is not a regular file",
+        tmp_path / "nowhere": "doesn't exist",
+        tmp_path / "file" / "below": "doesn't exist",
+        tmp_path / ("x" * 300): "can't be read: File name too long",
+        tmp_path / "circle": "can't be read: Too many levels of symbolic links",
+        Path("a\0b"): "can't be read: embedded null byte",
+        tmp_path / "file": None,
+    }
+
+    assert odd == {path: why_unreadable(path) for path in odd}
+    assert [tmp_path / "file"] == [path for path in odd if is_regular_file(path)]

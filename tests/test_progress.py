@@ -360,6 +360,19 @@ def test_log_lines_stand_above_whole_however_long() -> None:
     assert "not wanted" not in plain
 
 
+def test_a_terminal_that_is_held_gets_no_frames_and_every_line() -> None:
+    """Nothing piles up while it is behind; lines come at the end."""
+    stream = Terminal()
+    display = Display(busy_board(), stream, {"TERM": "xterm"}, lambda: True)
+    logger = make_logger(display.log_stream, log_format=None, level=logging.WARNING)
+    with display:
+        logger.warning("during")
+        display._live.refresh()
+        assert "293/300" not in stream.getvalue()
+
+    assert "during" in stream.getvalue()
+
+
 def test_an_old_terminal_gets_plain_letters() -> None:
     """Where the encoding has no lines and dots, nothing is written that would need escapes."""
 

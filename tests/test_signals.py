@@ -49,6 +49,11 @@ def child(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
+def names(folder: Path) -> list[str]:
+    """Name what is in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 def poll(is_so: Callable[[], bool]) -> None:
     """Wait until something is so, for a bounded time."""
     deadline = time.monotonic() + 60
@@ -100,9 +105,11 @@ async def test_a_second_signal_ends_at_once_and_leaves_no_folder(
 ) -> None:
     """Also while the clean-up is under way; the temporary files go first."""
     ends: list[tuple[int, list[str]]] = []
+    left = trio.Event()
 
     def leave(code: int) -> None:
-        ends.append((code, os.listdir(tmp_path)))
+        ends.append((code, names(tmp_path)))
+        left.set()
         raise ZeroDivisionError
 
     monkeypatch.setattr(os, "_exit", leave)
@@ -116,7 +123,7 @@ async def test_a_second_signal_ends_at_once_and_leaves_no_folder(
             finally:
                 signal.raise_signal(signal.SIGTERM)
                 with trio.CancelScope(shield=True):
-                    await trio.sleep(5)
+                    await left.wait()
 
     async def conclude(_: int | None) -> None:
         await trio.lowlevel.checkpoint()
@@ -189,13 +196,13 @@ def test_signals_are_heard_while_a_report_waits_for_its_reader(tmp_path: Path) -
     """The first comes too late for the finished video, the second ends the wait."""
     write_timeline(tmp_path, 12)
     with child("render", "mix.json", "--report", "-", cwd=tmp_path) as process:
-        poll(lambda: (tmp_path / "mix.mp4").exists() and len(os.listdir(tmp_path)) == 2)
+        poll(lambda: (tmp_path / "mix.mp4").exists() and len(names(tmp_path)) == 2)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         process.wait(60)
 
     assert process.returncode in (130, 143)
-    assert {"mix.json", "mix.mp4"} == set(os.listdir(tmp_path))
+    assert ["mix.json", "mix.mp4"] == names(tmp_path)
 
 
 @pytest.mark.media

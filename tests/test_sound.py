@@ -1,5 +1,6 @@
 """The soundtrack, to the sample, and the fades at cuts."""
 
+import json
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from golden import render, timeline
 from media import make_source, read_clicks, read_samples
 
+from clipcut.cli import run
 from clipcut.ffmpeg.argv import soundtrack_argv
 from clipcut.timeline import AudioProfile, Soundtrack
 
@@ -152,3 +154,12 @@ def test_sound_that_runs_on_from_clip_to_clip_is_not_faded(tmp_path: Path, packa
 
     samples = read_samples(rendered.output, ffmpeg=packaged)[:, 0]
     assert float(abs(samples[48000 - 24 : 48000 + 24]).max()) > 0.5
+
+
+def test_check_warns_of_a_missing_soundtrack(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It is local media like any other."""
+    document = timeline(CLIPS, {"v1": "v1.mp4"}) | {"soundtrack": {"path": "song.m4a"}}
+    (tmp_path / "mix.json").write_text(json.dumps(document))
+
+    assert 0 == run(["check", str(tmp_path / "mix.json")])
+    assert f"there is no file {tmp_path / 'song.m4a'}, wanted by the soundtrack" in capfd.readouterr().err
