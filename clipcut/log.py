@@ -19,7 +19,19 @@ from clipcut.results import ClipResult, Status
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
-_FOR_MACHINES = frozenset({"trace_id", "job", "clip_task_id", "clip_stats", "per_video_limit", "max_parallelism"})
+_FOR_MACHINES = frozenset(
+    {
+        "trace_id",
+        "job",
+        "clip_task_id",
+        "clip_stats",
+        "per_video_limit",
+        "max_parallelism",
+        "parallel_slot",
+        "frames",
+        "duration_ms",
+    }
+)
 _ONLY_IF_VERBOSE = frozenset({"clip.started", "clip.throttled"})
 
 

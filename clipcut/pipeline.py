@@ -17,7 +17,7 @@ from clipcut.events import Listener
 from clipcut.extract import Extraction, milliseconds_since
 from clipcut.ffmpeg.tools import Tool, find_ffmpeg, inspect_ffmpeg
 from clipcut.files import part_file, real_path, replace, work_folder
-from clipcut.limits import Limits, usable_cores
+from clipcut.limits import Limits, allow_open_files, needed_open_files, usable_cores
 from clipcut.preflight import Job
 from clipcut.results import OutputFacts, RenderResult, RenderStatus, Status
 
@@ -56,6 +56,11 @@ class Render:
     async def work(self) -> None:
         """Do every step in order; raises what ends the render as a whole."""
         setting, origin = self.job.settings.ffmpeg, self.job.settings.origins["ffmpeg"]
+        if (files := allow_open_files()) < needed_open_files(self.limits.max_parallelism):
+            words = (
+                f"{files} open files are few for {self.limits.max_parallelism} clips at once; allow more (ulimit -n)"
+            )
+            self.listener.warning("render.few_open_files", words)
         path, found = find_ffmpeg(setting, origin)
         self.tool = await inspect_ffmpeg(path, found)
         async with work_folder(self.job.work_parent) as folder:
