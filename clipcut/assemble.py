@@ -11,7 +11,8 @@ from typing import TypeVar
 import attrs
 import trio
 
-from clipcut.errors import RenderError
+from clipcut.cut import Said, judge
+from clipcut.errors import RenderError, SourceError
 from clipcut.ffmpeg.argv import PCM_BYTES, sound_argv, soundtrack_argv
 from clipcut.ffmpeg.mux import Master, VideoTrack, mux, verify
 from clipcut.ffmpeg.process import Completed, Feed, open_feed, run
@@ -80,12 +81,16 @@ class Assembly:
         if track is None:
             return None
         target = self.folder / "soundtrack.pcm"
+        said = Said()
         async with self.limits.encoders:
-            done = await run(soundtrack_argv(self.ffmpeg, track, audio, self.plan.samples, target))
-        size = target.stat().st_size if target.exists() else 0
-        if done.returncode != 0 or size != self.plan.samples * audio.channels * PCM_BYTES:
-            said = done.stderr[-1] if done.stderr else "FFmpeg did not say why"
-            raise RenderError(f"The soundtrack {track.path} can't be decoded: {said}.")
+            argv = soundtrack_argv(self.ffmpeg, track, audio, self.plan.samples, target)
+            said.done = await run(argv, on_stderr=said.hear)
+        try:
+            judge(said, Path(track.path))  # silence that fills a hole would make its length right
+        except SourceError as exc:
+            raise RenderError(f"The soundtrack can't be decoded: {exc}.") from exc
+        if target.stat().st_size != self.plan.samples * audio.channels * PCM_BYTES:
+            raise RenderError(f"The soundtrack {track.path} did not decode to the output's length.")
         return target
 
     async def finish(self, target: Path, suffix: str, comment: str) -> None:

@@ -163,3 +163,27 @@ def test_check_warns_of_a_missing_soundtrack(tmp_path: Path, capfd: pytest.Captu
 
     assert 0 == run(["check", str(tmp_path / "mix.json")])
     assert f"there is no file {tmp_path / 'song.m4a'}, wanted by the soundtrack" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["a-hole-in-it", "cut-off"])
+def test_a_damaged_soundtrack_fails_the_render(
+    sources: Path, tmp_path: Path, packaged: str, ffmpeg: str, song: Path, kind: str
+) -> None:
+    """What is missing of it is not filled with silence and called right."""
+    path = tmp_path / "song.m4a"
+    remux = ["-i", str(song), "-c", "copy", "-movflags", "+faststart", str(path)]
+    subprocess.run([packaged, "-v", "error", "-y", *remux], check=True)
+    data = bytearray(path.read_bytes())
+    begin = data.index(b"mdat") + 4
+    middle = begin + (len(data) - begin) // 5
+    if kind == "cut-off":
+        del data[middle:]
+    else:
+        data[middle : middle + 1000] = b"\xa5" * 1000
+    path.write_bytes(data)
+    track = {"soundtrack": {"path": str(path)}}
+
+    rendered = render(tmp_path, timeline(CLIPS, {"v1": str(sources / "v1.mp4")}) | track, ffmpeg=ffmpeg)
+
+    assert (1, None) == (rendered.exit_code, rendered.report["output"])
+    assert "soundtrack" in rendered.report["error"]
