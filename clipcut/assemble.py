@@ -11,7 +11,7 @@ from typing import TypeVar
 import attrs
 import trio
 
-from clipcut.cut import Said, judge
+from clipcut.cut import Said, judge, remove_cut
 from clipcut.errors import RenderError, SourceError
 from clipcut.ffmpeg.argv import PCM_BYTES, sound_argv, soundtrack_argv
 from clipcut.ffmpeg.mux import Master, VideoTrack, mux, verify
@@ -33,14 +33,14 @@ class Assembly:
         ffmpeg: The program that encodes the sound.
         folder: The private work folder.
         limits: Whose thread places are used.
-        piece: Waits for a clip's finished piece, by index.
+        pieces: Waits for a clip's finished pieces, by index.
     """
 
     plan: Plan
     ffmpeg: str
     folder: Path
     limits: Limits
-    piece: Callable[[int], Awaitable[CutFile]]
+    pieces: Callable[[int], Awaitable[tuple[CutFile, ...]]]
 
     @property
     def _picture(self) -> Path:
@@ -65,11 +65,11 @@ class Assembly:
                 if replaces:
                     await self._send_sound(feed, track_sound, self.plan.samples)
                 for edit in self.plan.edits:
-                    cut = await self.piece(edit.index)
-                    await self._in_thread(track.append, cut.video, edit.slot.frames)
-                    if not replaces:
-                        await self._send_sound(feed, cut.sound, edit.slot.samples)
-                    await self._in_thread(_remove, cut)
+                    for cut in await self.pieces(edit.index):
+                        await self._in_thread(track.append, cut.video, cut.frames)
+                        if not replaces:
+                            await self._send_sound(feed, cut.sound, cut.samples)
+                        await self._in_thread(remove_cut, cut)
                 _check_sound(await feed.finish())
         finally:
             with trio.CancelScope(shield=True):
@@ -86,7 +86,7 @@ class Assembly:
             argv = soundtrack_argv(self.ffmpeg, track, audio, self.plan.samples, target)
             said.done = await run(argv, on_stderr=said.hear)
         try:
-            judge(said, Path(track.path))  # silence that fills a hole would make its length right
+            judge(said, track.path)  # silence that fills a hole would make its length right
         except SourceError as exc:
             raise RenderError(f"The soundtrack can't be decoded: {exc}.") from exc
         if target.stat().st_size != self.plan.samples * audio.channels * PCM_BYTES:
@@ -130,13 +130,6 @@ class Assembly:
 
     def _in_thread(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
         return trio.to_thread.run_sync(function, *args, limiter=self.limits.threads)
-
-
-def _remove(cut: CutFile) -> None:
-    """Remove a piece's middle files, so that disk stays bounded however many clips there are."""
-    for path in (cut.video, cut.sound):
-        if path is not None:
-            path.unlink(missing_ok=True)
 
 
 async def _send(feed: Feed, data: bytes) -> None:

@@ -6,18 +6,19 @@
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 from rich.cells import cell_len
 from rich.text import Text
 
-from clipcut.events import Stage
+from clipcut.events import Retry, Stage
 from clipcut.plan import Edit, Method, Plan
 from clipcut.results import ClipResult, Status
 
 _GAP = 2
 _STAGES = {
+    Stage.FETCH: "fetching",
     Stage.PROBE: "looking",
     Stage.COPY: "copying",
     Stage.WAIT: "waiting",
@@ -83,7 +84,6 @@ class Board:
         """Close the row and count the clip."""
         self._rows.pop(result.edit.index, None)
         self.counts[result.status] += 1
-        self.counts["retry"] += sum(attempt.retries for attempt in result.attempts)
         if result.status is Status.CANCELLED:
             return
         self.ended += 1
@@ -96,6 +96,13 @@ class Board:
     def clip_throttled(self, edit: Edit, per_video_limit: int, waited_s: float) -> None:  # noqa: ARG002
         """Count a wait."""
         self.counts["throttled"] += 1
+
+    def clip_retry(self, edit: Edit, retry: Retry) -> None:  # noqa: ARG002
+        """Count a request that is sent again."""
+        self.counts["retry"] += 1
+
+    def source_resolved(self, video_id: str, source: str, facts: Mapping[str, object]) -> None:
+        """Leave it to the log."""
 
     def warning(self, event: str, message: str) -> None:
         """Leave it to the log, which stands above the display."""

@@ -33,7 +33,7 @@ from clipcut.running import Manner, run_render
 from clipcut.settings import Settings
 from clipcut.streams import finish_stdout, give_up_stdout, say, tell
 
-OUTPUT, CONCURRENCY, FALLBACKS, REPORTS = "Output", "Concurrency", "Fallbacks", "Reports"
+OUTPUT, CONCURRENCY, FALLBACKS, NETWORK, REPORTS = "Output", "Concurrency", "Fallbacks", "Network", "Reports"
 
 app = typer.Typer(
     name="clipcut",
@@ -125,6 +125,20 @@ def render_command(  # noqa: PLR0913  flag declarations
             help="The placeholder clip. [dim]default: 3 s of black with a beep[/]",
         ),
     ] = None,
+    max_retry: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=NETWORK,
+            help="More tries of a request that failed in passing. [dim]default: 3[/]",
+        ),
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N", rich_help_panel=NETWORK, help="Requests a second for one host. [dim]default: no limit[/]"
+        ),
+    ] = None,
     report: Annotated[
         str | None,
         typer.Option(
@@ -160,6 +174,8 @@ def render_command(  # noqa: PLR0913  flag declarations
         config,
         max_parallelism=concurrency,
         per_video_limit=per_video,
+        max_retry=max_retry,
+        rate_limit=rate,
         on_missing=on_missing,
         max_placeholders=max_placeholders,
         placeholder_asset_path=placeholder,

@@ -7,6 +7,7 @@ A cut holds when FFmpeg met no error, every picture that the source has in the c
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -14,17 +15,18 @@ import attrs
 import trio
 
 from clipcut.errors import Reason, RenderError, SourceError, raise_if_machine
-from clipcut.events import Listener, Stage
+from clipcut.events import Listener, Stage, Told
 from clipcut.ffmpeg import argv as build
-from clipcut.ffmpeg.excerpt import Excerpt, Need, make_excerpt
+from clipcut.ffmpeg.excerpt import Excerpt, make_excerpt
 from clipcut.ffmpeg.mux import count_frames
+from clipcut.ffmpeg.need import UncoveredError
 from clipcut.ffmpeg.probe import MediaInfo, parse_rotation, probe
 from clipcut.ffmpeg.process import STALL_S, Completed, run
 from clipcut.ffmpeg.tools import Tool
 from clipcut.limits import Limits
 from clipcut.plan import Edit, Method, Rung
 from clipcut.results import CutFile
-from clipcut.sources.resolve import Probes, media_path
+from clipcut.sources.resolve import LocalPart, Part, Probes, Remote
 from clipcut.timeline import Output
 
 T = TypeVar("T")
@@ -40,7 +42,7 @@ _REFUSED = re.compile(r"not on whitelist|[Pp]icture size .* (is invalid|exceeds)
 class Cutter(Protocol):
     """Whoever makes a clip's file: FFmpeg here, a fake in tests."""
 
-    async def cut(self, edit: Edit, rung: Rung) -> CutFile:
+    async def cut(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Cut an edit from a rung; raises ``SourceError`` if that can't be done, ``RenderError`` if nothing can."""
         ...
 
@@ -57,6 +59,7 @@ class FFmpegCutter:
         placeholder: The placeholder clip.
         listener: Who is told of stages and warnings.
         unfinished: Clips that are not finished yet; the last few get more threads each.
+        remote: Gives the parts of network sources; None where a render has none.
     """
 
     tool: Tool
@@ -66,30 +69,49 @@ class FFmpegCutter:
     placeholder: Path
     listener: Listener
     unfinished: Callable[[], int]
+    remote: Remote | None = None
     _probes: Probes = attrs.field(init=False)
-    _hdr_told: set[Path] = attrs.field(init=False, factory=set)
+    _hdr_told: set[str] = attrs.field(init=False, factory=set)
     _placeholder_warned: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         """Share one set of probes among all clips."""
-        self._probes = Probes(self._probe)
+        self._probes = Probes(self.probe)
 
-    async def cut(self, edit: Edit, rung: Rung) -> CutFile:
+    async def cut(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Cut an edit from a rung.
+
+        Args:
+            edit: The clip in its slot.
+            rung: Where from.
+            told: Is told of requests that are sent again.
+
+        Returns:
+            The pieces that fill the slot, in order; more than one where the source's timestamps begin anew in it.
 
         Raises:
             SourceError: The rung failed; says why.
             RenderError: There is no room to work in.
         """
         if rung.method is Method.PLACEHOLDER:
-            return await self._fill(edit)
-        self.listener.clip_stage(edit, rung.method, Stage.PROBE)
-        info = await self._probes.get(media_path(rung))
-        self._tell_of_hdr(info)
-        with _excerpt_files(self.folder / f"{edit.index:06}") as path:
-            return await self._cut_excerpt(edit, rung, info, path)
+            return (await self._fill(edit),)
+        if rung.method is Method.LOCAL:
+            return (await self._cut_part(LocalPart(edit, Path(rung.location), self._probes), rung.method, told),)
+        assert self.remote is not None  # noqa: S101  a plan with network sources has one
+        self.listener.clip_stage(edit, rung.method, Stage.FETCH)
+        pieces: list[CutFile] = []
+        async with self.remote.parts(edit, rung, told) as parts:
+            try:
+                for part in parts:
+                    pieces.append(await self._cut_part(part, rung.method, told))  # noqa: PERF401  kept if one fails
+            finally:
+                if len(pieces) < len(parts):
+                    for piece in pieces:
+                        remove_cut(piece)
+        return tuple(pieces)
 
-    async def _probe(self, path: Path) -> MediaInfo:
+    async def probe(self, path: Path) -> MediaInfo:
+        """Look into a file, and find out how its picture is turned."""
         info = await self._in_thread(probe, path)
         if not info.may_be_turned:
             return info
@@ -100,36 +122,53 @@ class FFmpegCutter:
 
     def _tell_of_hdr(self, info: MediaInfo) -> None:
         """Say once per file what becomes of HDR."""
-        if info.video.is_hdr and info.path not in self._hdr_told:
-            self._hdr_told.add(info.path)
+        if info.video.is_hdr and info.called not in self._hdr_told:
+            self._hdr_told.add(info.called)
             can = self.tool.can_tone_map
             words = (
                 "is HDR and is mapped to BT.709" if can else "is HDR, and this FFmpeg has no zscale: it comes out pale"
             )
-            self.listener.warning("source.tone_mapped" if can else "source.not_tone_mapped", f"{info.path} {words}")
+            self.listener.warning("source.tone_mapped" if can else "source.not_tone_mapped", f"{info.called} {words}")
 
-    async def _cut_excerpt(self, edit: Edit, rung: Rung, info: MediaInfo, path: Path) -> CutFile:
-        need = build.need_of(edit, info.video, self.output.fps)
-        excerpt = await self._excerpt(edit, rung, info, need, path)
+    async def _cut_part(self, part: Part, method: Method, told: Told) -> CutFile:
+        with _excerpt_files(self.folder / part.edit.stem) as path:
+            return await self._cut_excerpt(part, method, told, path)
+
+    async def _cut_excerpt(self, part: Part, method: Method, told: Told, path: Path) -> CutFile:
+        info, excerpt = await self._excerpt(part, method, told, path)
         try:
-            return await self._decode(edit, rung, info, excerpt)
+            return await self._decode(part.edit, method, info, excerpt)
         except SourceError as exc:
-            if exc.reason is not Reason.UNDECODABLE or excerpt.keyframe <= info.video.zero_seconds:
+            if exc.reason is not Reason.UNDECODABLE or excerpt.keyframe <= info.video.zero:
                 raise
         # Not every keyframe is a clean start: with intra refresh the picture heals over the next second. What is really
         # damaged fails again.
-        excerpt = await self._excerpt(edit, rung, info, attrs.evolve(need, before=excerpt.keyframe), path)
-        return await self._decode(edit, rung, info, excerpt)
+        info, excerpt = await self._excerpt(part, method, told, path, before=excerpt.keyframe)
+        return await self._decode(part.edit, method, info, excerpt)
 
-    async def _excerpt(self, edit: Edit, rung: Rung, info: MediaInfo, need: Need, path: Path) -> Excerpt:
-        """Copy the packets that a clip needs into files of their own."""
-        self.listener.clip_stage(edit, rung.method, Stage.COPY)
-        excerpt = await self._in_thread(make_excerpt, info, need, path, trio.from_thread.check_cancelled)
-        if not excerpt.pictures:
-            raise SourceError(Reason.UNDECODABLE, f"{info.path} has no picture in the clip's range")
-        return excerpt
+    async def _excerpt(
+        self, part: Part, method: Method, told: Told, path: Path, before: Fraction | None = None
+    ) -> tuple[MediaInfo, Excerpt]:
+        """Copy the packets that a clip needs into files of their own; take more of the source where that's needed."""
+        while True:
+            if method is Method.LOCAL:
+                self.listener.clip_stage(part.edit, method, Stage.PROBE)
+            info = await part.info(told)
+            self._tell_of_hdr(info)
+            self.listener.clip_stage(part.edit, method, Stage.COPY)
+            need = build.need_of(part.edit, info.video, self.output.fps)
+            need = attrs.evolve(need, before=before, tolerance=need.tolerance + info.lenience)
+            try:
+                excerpt = await self._in_thread(make_excerpt, info, need, path, trio.from_thread.check_cancelled)
+            except UncoveredError as exc:
+                self.listener.clip_stage(part.edit, method, Stage.FETCH)
+                part.extend(exc.side, is_sound=exc.is_sound)
+                continue
+            if not excerpt.pictures:
+                raise SourceError(Reason.UNDECODABLE, f"{info.called} has no picture in the clip's range")
+            return info, excerpt
 
-    async def _decode(self, edit: Edit, rung: Rung, info: MediaInfo, excerpt: Excerpt) -> CutFile:
+    async def _decode(self, edit: Edit, method: Method, info: MediaInfo, excerpt: Excerpt) -> CutFile:
         """Decode an excerpt, conform it, and see that every picture in the clip's range came out of the decoder."""
         wanted = build.plan_cut(edit, info.video, excerpt).pictures
         found: list[int] = []
@@ -143,10 +182,10 @@ class FFmpegCutter:
                 self.tool.path, edit, info, excerpt, self.output, targets, tone_map=self.tool.can_tone_map
             )
 
-        cut = await self._encode(edit, rung.method, info.path, argv, note)
+        cut = await self._encode(edit, method, info.called, argv, note)
         if sorted(found) != list(wanted):
             counts = f"{len(wanted)} pictures in the clip's range, and {len(set(wanted) & set(found))} of them came out"
-            raise SourceError(Reason.UNDECODABLE, f"{info.path} has {counts} of the decoder ({len(found)} in all)")
+            raise SourceError(Reason.UNDECODABLE, f"{info.called} has {counts} of the decoder ({len(found)} in all)")
         return cut
 
     async def _fill(self, edit: Edit) -> CutFile:
@@ -164,18 +203,18 @@ class FFmpegCutter:
         def argv(targets: build.Targets) -> list[str]:
             return build.placeholder_argv(self.tool.path, edit, asset, self.output, targets)
 
-        return await self._encode(edit, Method.PLACEHOLDER, self.placeholder, argv, lambda _: None)
+        return await self._encode(edit, Method.PLACEHOLDER, str(self.placeholder), argv, lambda _: None)
 
     async def _encode(
         self,
         edit: Edit,
         method: Method,
-        source: Path,
+        source: str,
         argv: Callable[[build.Targets], list[str]],
         note: Callable[[bytes], object],
     ) -> CutFile:
         """Run FFmpeg in an encoder place, and prove that it did what was asked: no error, exactly the slot's frames."""
-        video, sound = self.folder / f"{edit.index:06}.mov", self.folder / f"{edit.index:06}.pcm"
+        video, sound = self.folder / f"{edit.stem}.mov", self.folder / f"{edit.stem}.pcm"
         for path in (video, sound):
             path.unlink(missing_ok=True)  # a rung that failed before may have left one
         self.listener.clip_stage(edit, method, Stage.WAIT)
@@ -188,7 +227,7 @@ class FFmpegCutter:
         frames = await self._in_thread(count_frames, video, self.output.fps)
         if frames != edit.slot.frames:
             raise SourceError(Reason.FFMPEG, f"FFmpeg made {frames} frames instead of {edit.slot.frames}")
-        return CutFile(video, sound if sound.exists() else None)
+        return CutFile(video, sound if sound.exists() else None, edit.slot.frames, edit.slot.samples)
 
     async def _run(self, argv: Sequence[str], on_stdout: Callable[[bytes], object]) -> "Said":
         said = Said()
@@ -213,6 +252,13 @@ def _excerpt_files(path: Path) -> Iterator[Path]:
             path.with_suffix(suffix).unlink(missing_ok=True)
 
 
+def remove_cut(cut: CutFile) -> None:
+    """Remove a piece's middle files, so that disk stays bounded however many clips there are."""
+    for path in (cut.video, cut.sound):
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+
 @attrs.define
 class Said:
     """What FFmpeg said of errors, heard line by line (there may be more than is kept), and how it ended."""
@@ -226,7 +272,7 @@ class Said:
             self.errors.append(line)
 
 
-def judge(said: Said, source: Path) -> None:
+def judge(said: Said, source: str) -> None:
     """Hold what FFmpeg said and returned against what a good cut says and returns: no error, and 0.
 
     Raises:

@@ -3,14 +3,14 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
 import trio
 
 from clipcut.errors import ClipcutError
-from clipcut.events import Listener, Stage
+from clipcut.events import Listener, Retry, Stage
 from clipcut.ffmpeg.tools import NEEDED_ENCODERS, find_ffmpeg, inspect_ffmpeg
 from clipcut.jsonio import load_timeline
 from clipcut.limits import allow_open_files, needed_open_files, usable_cores
@@ -41,6 +41,10 @@ class _Silent:
     def clip_finished(self, result: ClipResult) -> None: ...
 
     def clip_throttled(self, edit: Edit, per_video_limit: int, waited_s: float) -> None: ...
+
+    def clip_retry(self, edit: Edit, retry: Retry) -> None: ...
+
+    def source_resolved(self, video_id: str, source: str, facts: Mapping[str, object]) -> None: ...
 
     def warning(self, event: str, message: str) -> None: ...
 

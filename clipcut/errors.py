@@ -115,11 +115,19 @@ class TimelineError(_MistakesError):
 
 
 class SourceError(ClipcutError):
-    """One rung of a clip's ladder failed. Never leaves the clip's own task."""
+    """One rung of a clip's ladder failed. Never leaves the clip's own task.
 
-    def __init__(self, reason: Reason, message: str) -> None:
-        """Keep the reason apart from the words: scripts read the one, people the other."""
+    Attributes:
+        reason: Why, for scripts; the message is for people.
+        is_passing: Whether the same request may go well a moment later.
+        is_known: Whether nobody asked this time, as the answer is known from before.
+    """
+
+    def __init__(self, reason: Reason, message: str, *, is_passing: bool = False, is_known: bool = False) -> None:
+        """Keep the reason apart from the words."""
         self.reason = reason
+        self.is_passing = is_passing
+        self.is_known = is_known
         super().__init__(message)
 
 

@@ -1,9 +1,12 @@
 """What a render tells while it runs: a Listener gets each event as it happens, on Trio's thread, and must not block."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+import attrs
+
+from clipcut.errors import Reason
 from clipcut.plan import Edit, Method
 from clipcut.results import ClipResult
 
@@ -11,11 +14,31 @@ from clipcut.results import ClipResult
 class Stage(enum.StrEnum):
     """What is being done for a clip at work."""
 
+    FETCH = "fetch"
     PROBE = "probe"
     COPY = "copy"
     WAIT = "wait"
     ENCODE = "encode"
     CHECK = "check"
+
+
+@attrs.frozen
+class Retry:
+    """A request that is sent again.
+
+    Attributes:
+        attempt: How often it is sent again with this, from 1.
+        delay_s: How long it waited before that, in seconds.
+        reason: Why the one before failed.
+    """
+
+    attempt: int
+    delay_s: float
+    reason: Reason
+
+
+Told = Callable[[Retry], None]
+"""Whoever waits for a request, and is told when it is sent again."""
 
 
 class Listener(Protocol):
@@ -32,6 +55,12 @@ class Listener(Protocol):
 
     def clip_throttled(self, edit: Edit, per_video_limit: int, waited_s: float) -> None:
         """A clip's wait for its video has ended, and a global place was free meanwhile."""
+
+    def clip_retry(self, edit: Edit, retry: Retry) -> None:
+        """A request that a clip waits for is sent again."""
+
+    def source_resolved(self, video_id: str, source: str, facts: Mapping[str, object]) -> None:
+        """A network source was found to be readable; ``source`` is its address without secrets."""
 
     def warning(self, event: str, message: str) -> None:
         """Something isn't as it should be, and the render goes on."""
@@ -63,6 +92,16 @@ class Listeners:
         """Pass it on."""
         for listener in self._listeners:
             listener.clip_throttled(edit, per_video_limit, waited_s)
+
+    def clip_retry(self, edit: Edit, retry: Retry) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.clip_retry(edit, retry)
+
+    def source_resolved(self, video_id: str, source: str, facts: Mapping[str, object]) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.source_resolved(video_id, source, facts)
 
     def warning(self, event: str, message: str) -> None:
         """Pass it on."""

@@ -8,7 +8,7 @@ import trio
 
 from clipcut.cut import Cutter
 from clipcut.errors import Reason, RenderError, SourceError
-from clipcut.events import Listener
+from clipcut.events import Listener, Retry
 from clipcut.limits import Limits
 from clipcut.plan import Edit, Method, Plan, Rung
 from clipcut.results import Attempt, ClipResult, CutFile, Outcome, Status, status_after
@@ -46,12 +46,12 @@ class Extraction:
             for edit, result in zip(self._plan.edits, self._results, strict=True)
         )
 
-    async def piece(self, index: int) -> CutFile:
-        """Wait for a clip's finished piece."""
+    async def pieces(self, index: int) -> tuple[CutFile, ...]:
+        """Wait for a clip's finished pieces."""
         await self._ready[index].wait()
         result = self._results[index]
         assert result is not None  # noqa: S101  _finish sets it before the event
-        assert result.cut is not None  # noqa: S101  a clip without one ends the render
+        assert result.cut  # noqa: S101  a clip without any ends the render
         return result.cut
 
     async def run(self, cutter: Cutter) -> None:
@@ -74,10 +74,11 @@ class Extraction:
             self._listener.clip_started(edit, place.parallel_slot)
             began = trio.current_time()
             attempts: list[Attempt] = []
-            status, cut = Status.CANCELLED, None
+            status: Status = Status.CANCELLED
+            cut: tuple[CutFile, ...] = ()
             try:
                 cut = await self._climb(edit, cutter, attempts)
-                status = Status.FAILED if cut is None else status_after(attempts)
+                status = status_after(attempts) if cut else Status.FAILED
             except RenderError:
                 status = Status.FAILED
                 raise
@@ -99,24 +100,31 @@ class Extraction:
                 raise error
         self._ready[edit.index].set()
 
-    async def _climb(self, edit: Edit, cutter: Cutter, attempts: list[Attempt]) -> CutFile | None:
-        """Try one rung after the other; None if no rung is left that may be used."""
+    async def _climb(self, edit: Edit, cutter: Cutter, attempts: list[Attempt]) -> tuple[CutFile, ...]:
+        """Try one rung after the other; return nothing if no rung is left that may be used."""
         for rung in edit.ladder:
             if rung.method is Method.PLACEHOLDER and self._on_missing == OnMissing.FAIL:
-                return None
-            cut = await self._try(edit, rung, cutter, attempts)
-            if cut is not None:
+                return ()
+            if cut := await self._try(edit, rung, cutter, attempts):
                 return cut
-        return None
+        return ()
 
-    async def _try(self, edit: Edit, rung: Rung, cutter: Cutter, attempts: list[Attempt]) -> CutFile | None:
-        began = trio.current_time()
+    async def _try(self, edit: Edit, rung: Rung, cutter: Cutter, attempts: list[Attempt]) -> tuple[CutFile, ...]:
+        began, retries = trio.current_time(), 0
         outcome, reason, message = Outcome.CANCELLED, None, None
+
+        def told(retry: Retry) -> None:
+            nonlocal retries
+            retries += 1
+            self._listener.clip_retry(edit, retry)
+
         try:
-            cut = await cutter.cut(edit, rung)
+            cut = await cutter.cut(edit, rung, told)
         except SourceError as exc:
-            outcome, reason, message = Outcome.FAILED, exc.reason, str(exc)
-            return None
+            is_gone = exc.is_known and exc.reason in (Reason.HTTP_404, Reason.HTTP_410)
+            outcome = Outcome.SKIPPED if is_gone else Outcome.FAILED
+            reason, message = exc.reason, str(exc)
+            return ()
         except RenderError as exc:
             outcome, reason, message = Outcome.FAILED, Reason.DISK, str(exc)
             raise
@@ -130,6 +138,7 @@ class Extraction:
                     outcome=outcome,
                     reason=reason,
                     message=message,
+                    retries=retries,
                     duration_ms=milliseconds_since(began),
                 )
             )
@@ -137,7 +146,7 @@ class Extraction:
     def _refusal(self, result: ClipResult) -> RenderError | None:
         """Return why the render ends with this result, where the settings say that it is too much."""
         name = result.edit.name
-        if result.cut is None:
+        if not result.cut:
             why = result.attempts[-1].message if result.attempts else "it has no media"
             return RenderError(f"Clip {name} can't be had, and no placeholder is wanted or possible: {why}.")
         total = len(self._results)

@@ -84,14 +84,20 @@ class Place:
 class Limits:
     """The limiters of one render, with the peaks they saw."""
 
-    def __init__(self, max_parallelism: int, per_video: int, cores: int) -> None:
+    def __init__(
+        self, max_parallelism: int, per_video: int, cores: int, *, max_retry: int = 3, rate: float | None = None
+    ) -> None:
         """Open the places.
 
         Args:
             max_parallelism: Clips at work at once.
             per_video: Of these, on one video.
             cores: FFmpeg encoders at once.
+            max_retry: How often a request that failed in passing is sent again.
+            rate: Requests a second for one host; None for any number.
         """
+        self.max_retry = max_retry
+        self.rate = rate
         self.max_parallelism = max_parallelism
         self.per_video_limit = per_video
         self.cores = cores

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from clipcut.events import Stage
+from clipcut.events import Retry, Stage
 from clipcut.plan import Edit, Method
 from clipcut.redact import redact
 from clipcut.report import task_id, telling_attempt
@@ -32,7 +32,7 @@ _FOR_MACHINES = frozenset(
         "duration_ms",
     }
 )
-_ONLY_IF_VERBOSE = frozenset({"clip.started", "clip.throttled"})
+_ONLY_IF_VERBOSE = frozenset({"clip.started", "clip.throttled", "clip.retry", "source.resolved"})
 
 
 def trace_id_from(environ: Mapping[str, str]) -> str:
@@ -107,6 +107,7 @@ class LogListener:
         """Write to ``logger``; clips are named after ``trace_id``."""
         self._logger = logger
         self._trace_id = trace_id
+        self._slots: dict[int, int] = {}
 
     def _about(self, edit: Edit, parallel_slot: int | None) -> structlog.typing.FilteringBoundLogger:
         return self._logger.bind(
@@ -118,6 +119,7 @@ class LogListener:
 
     def clip_started(self, edit: Edit, parallel_slot: int) -> None:
         """Say that a clip is at work."""
+        self._slots[edit.index] = parallel_slot
         self._about(edit, parallel_slot).info("clip.started")
 
     def clip_stage(self, edit: Edit, method: Method, stage: Stage) -> None:
@@ -125,6 +127,7 @@ class LogListener:
 
     def clip_finished(self, result: ClipResult) -> None:
         """Say how a clip ended, in one line with all its facts."""
+        self._slots.pop(result.edit.index, None)
         about = self._about(result.edit, result.parallel_slot)
         fine = result.status in (Status.SUCCESS, Status.CANCELLED)
         failed = telling_attempt(result)
@@ -134,6 +137,7 @@ class LogListener:
             duration_ms=result.duration_ms,
             fallback_reason=str(result.fallback_reason) if result.fallback_reason else None,
             frames=result.edit.slot.frames,
+            retries=sum(attempt.retries for attempt in result.attempts),
             **({"message": failed.message} if failed is not None else {}),
         )
 
@@ -142,6 +146,16 @@ class LogListener:
         self._about(edit, None).info(
             "clip.throttled", per_video_limit=per_video_limit, waited_ms=round(waited_s * 1000)
         )
+
+    def clip_retry(self, edit: Edit, retry: Retry) -> None:
+        """Say that a request is sent again."""
+        self._about(edit, self._slots.get(edit.index)).info(
+            "clip.retry", attempt=retry.attempt, delay_ms=round(retry.delay_s * 1000), reason=str(retry.reason)
+        )
+
+    def source_resolved(self, video_id: str, source: str, facts: Mapping[str, object]) -> None:
+        """Say what was found behind an address."""
+        self._logger.info("source.resolved", video_id=video_id, source=source, **facts)
 
     def warning(self, event: str, message: str) -> None:
         """Say that something isn't as it should be."""

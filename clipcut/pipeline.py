@@ -3,9 +3,12 @@
 Whatever happens here becomes a ``RenderResult``; what is a mistake of the caller was found before, in ``preflight``.
 """
 
+import contextlib
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -18,8 +21,12 @@ from clipcut.extract import Extraction, milliseconds_since
 from clipcut.ffmpeg.tools import Tool, find_ffmpeg, inspect_ffmpeg
 from clipcut.files import part_file, real_path, replace, work_folder
 from clipcut.limits import Limits, allow_open_files, needed_open_files, usable_cores
+from clipcut.plan import needs_network
 from clipcut.preflight import Job
-from clipcut.results import OutputFacts, RenderResult, RenderStatus, Status
+from clipcut.results import Fetched, OutputFacts, RenderResult, RenderStatus, Status
+
+if TYPE_CHECKING:
+    from clipcut.sources.fetch import Fetcher
 
 
 @attrs.define(kw_only=True)
@@ -33,6 +40,7 @@ class Render:
         extraction: The clips on their way.
         began: When it was opened, by Trio's clock.
         tool: The FFmpeg in use, once it is known.
+        fetcher: The network, once it is open.
         output: The finished video, once it is in its place.
         failure: What ended the render as a whole; None if nothing did (yet).
     """
@@ -43,6 +51,7 @@ class Render:
     extraction: Extraction
     began: float
     tool: Tool | None = None
+    fetcher: "Fetcher | None" = None
     output: OutputFacts | None = None
     failure: BaseException | None = None
 
@@ -65,9 +74,9 @@ class Render:
         self.tool = await inspect_ffmpeg(path, found)
         async with work_folder(self.job.work_parent) as folder:
             assembly = self._assembly(self.tool, folder)
-            async with trio.open_nursery() as nursery:
+            async with self._cutter(self.tool, folder) as cutter, trio.open_nursery() as nursery:
                 nursery.start_soon(assembly.join)
-                nursery.start_soon(self.extraction.run, self._cutter(self.tool, folder))
+                nursery.start_soon(self.extraction.run, cutter)
             self._refuse_all_black()
             await self._finish(assembly)
 
@@ -82,11 +91,13 @@ class Render:
 
     def _assembly(self, tool: Tool, folder: Path) -> Assembly:
         return Assembly(
-            plan=self.job.plan, ffmpeg=tool.path, folder=folder, limits=self.limits, piece=self.extraction.piece
+            plan=self.job.plan, ffmpeg=tool.path, folder=folder, limits=self.limits, pieces=self.extraction.pieces
         )
 
-    def _cutter(self, tool: Tool, folder: Path) -> Cutter:
-        return FFmpegCutter(
+    @contextlib.asynccontextmanager
+    async def _cutter(self, tool: Tool, folder: Path) -> AsyncIterator[Cutter]:
+        """Give whoever cuts, with the network open around it where the plan needs one."""
+        cutter = FFmpegCutter(
             tool=tool,
             output=self.job.plan.output,
             folder=folder,
@@ -95,6 +106,28 @@ class Render:
             listener=self.listener,
             unfinished=lambda: self.extraction.unfinished,
         )
+        if not needs_network(self.job.plan):
+            yield cutter
+            return
+        from clipcut.sources.remote import Remote, open_fetcher  # noqa: PLC0415  a light start: it takes 200 ms
+
+        limits = self.limits
+        async with (
+            open_fetcher(os.environ, max_retry=lambda: limits.max_retry, rate=lambda: limits.rate) as self.fetcher,
+            trio.open_nursery() as downloads,
+        ):
+            cutter.remote = Remote(
+                plan=self.job.plan,
+                fetcher=self.fetcher,
+                threads=limits.threads,
+                listener=self.listener,
+                environ=os.environ,
+                folder=folder,
+                nursery=downloads,
+                probe=cutter.probe,
+            )
+            yield cutter
+            downloads.cancel_scope.cancel()
 
     def _refuse_all_black(self) -> None:
         if all(clip.status is Status.FALLBACK_PLACEHOLDER for clip in self.extraction.results()):
@@ -117,7 +150,13 @@ class Render:
             peak_parallelism=self.limits.peak_parallelism,
             peak_per_video=self.limits.peak_per_video,
             elapsed_ms=milliseconds_since(self.began),
+            fetched=self._fetched(),
         )
+
+    def _fetched(self) -> Fetched:
+        if self.fetcher is None:
+            return Fetched()
+        return Fetched(self.fetcher.requests, self.fetcher.retries, self.fetcher.bytes_fetched)
 
     def _judge(self, ended_by: int | None) -> tuple[RenderStatus, int, str | None]:
         """Name the render's status and exit code, and what went wrong."""
@@ -165,7 +204,13 @@ def open_render(job: Job, listener: Listener, *, cores: int | None = None) -> Re
         cores: Encoders at once; None for as many as this process may use cores.
     """
     settings = job.settings
-    limits = Limits(settings.max_parallelism, settings.per_video_limit, cores or usable_cores())
+    limits = Limits(
+        settings.max_parallelism,
+        settings.per_video_limit,
+        cores or usable_cores(),
+        max_retry=settings.max_retry,
+        rate=float(settings.rate_limit) if settings.rate_limit is not None else None,
+    )
     extraction = Extraction(
         job.plan, limits, listener, on_missing=settings.on_missing, max_placeholders=settings.max_placeholders
     )

@@ -27,10 +27,12 @@ class Rung:
     Attributes:
         method: What kind of way.
         location: A URL, ``twelvelabs:INDEX/VIDEO``, an absolute path, or nothing for the placeholder.
+        headers: What is sent to the URL's own origin, variables not filled in yet.
     """
 
     method: Method
     location: str = ""
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -61,6 +63,7 @@ class Edit:
         ladder: The rungs to try, best first; the last is the placeholder.
         fades_in, fades_out: Whether its sound fades at its begin and end; not where it runs on from clip to clip.
         is_silent: Whether its sound isn't wanted: it is muted, or a soundtrack replaces it.
+        part: Which part of the clip it is, from 0, where a clip is cut in several.
     """
 
     index: int
@@ -70,6 +73,12 @@ class Edit:
     fades_in: bool = True
     fades_out: bool = True
     is_silent: bool = False
+    part: int = 0
+
+    @property
+    def stem(self) -> str:
+        """What its working files are called, without their suffixes; different for each part of each clip."""
+        return f"{self.index:06}-{self.part}"
 
     @property
     def name(self) -> str:
@@ -129,7 +138,7 @@ def build_ladder(source: Source, base: Path) -> tuple[Rung, ...]:
     if source.twelvelabs is not None:
         rungs.append(Rung(Method.REMOTE, f"twelvelabs:{source.twelvelabs.index_id}/{source.twelvelabs.video_id}"))
     elif source.url is not None and is_remote(source.url):
-        rungs.append(Rung(Method.REMOTE, source.url))
+        rungs.append(Rung(Method.REMOTE, source.url, source.headers or {}))
     elif source.url is not None:
         rungs.append(Rung(Method.LOCAL, _local_path(source.url, base)))
     rungs += [Rung(Method.LOCAL, _local_path(path, base)) for path in source.local or ()]
@@ -143,6 +152,11 @@ def _runs_on(clip: Clip, following: Clip) -> bool:
         and clip.start + clip.length == following.start
         and (clip.mute, clip.gain_db) == (following.mute, following.gain_db)
     )
+
+
+def needs_network(plan: Plan) -> bool:
+    """Tell whether a plan has anything to fetch."""
+    return any(rung.method is Method.REMOTE for edit in plan.edits for rung in edit.ladder)
 
 
 def build_plan(timeline: Timeline, base: Path) -> Plan:

@@ -15,6 +15,7 @@ from clipcut.placeholder import packaged_placeholder
 from clipcut.plan import Method, Plan
 from clipcut.report import default_report_path
 from clipcut.settings import Settings
+from clipcut.sources.ask import variables_of
 from clipcut.timeline import Timeline
 
 
@@ -105,14 +106,16 @@ def _log_mistakes(log_file: Path, others: set[Path]) -> Iterator[Mistake]:
         yield Mistake("--log-file", f"{log_file} is read or written by this render; name another file")
 
 
-def _unset_variables(timeline: Timeline) -> Iterator[Mistake]:
-    """Yield the ``${NAME}`` of headers that the environment lacks."""
+def _variable_mistakes(timeline: Timeline) -> Iterator[Mistake]:
+    """Yield the ``${NAME}`` of headers that the environment lacks, or that hold what no header can carry."""
     for video_id, source in timeline.sources.items():
         for header, value in (source.headers or {}).items():
-            for part in value.split("${")[1:]:
-                name = part.partition("}")[0]
-                if name not in os.environ:
-                    yield Mistake(f"$.sources.{video_id}.headers.{header}", f"the variable {name} is not set")
+            for name in variables_of(value):
+                where, found = f"$.sources.{video_id}.headers.{header}", os.environ.get(name)
+                if found is None:
+                    yield Mistake(where, f"the variable {name} is not set")
+                elif not found.isascii() or not found.isprintable():
+                    yield Mistake(where, f"the variable {name} holds what no header can carry (it isn't shown here)")
 
 
 def _mark(name: str) -> str:
@@ -152,7 +155,7 @@ def prepare(
     Raises:
         TimelineError, SettingsError: Something can't be used; nothing was touched.
     """
-    if mistakes := [*_unset_variables(timeline), *_soundtrack_mistakes(plan)]:
+    if mistakes := [*_variable_mistakes(timeline), *_soundtrack_mistakes(plan)]:
         raise TimelineError(f"{name} can't be used:", mistakes)
     placeholder = Path(settings.placeholder_asset_path or packaged_placeholder())
     work_parent = Path(settings.work_dir) if settings.work_dir is not None else output.parent

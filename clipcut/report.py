@@ -68,7 +68,7 @@ def clip_stats(result: RenderResult, settings: Settings) -> dict[str, int]:
         "failed_tasks": count[Status.FAILED],
         "cancelled_tasks": count[Status.CANCELLED],
         "cached_tasks": 0,
-        "retries": sum(attempt.retries for clip in result.clips for attempt in clip.attempts),
+        "retries": result.fetched.retries,
         "max_parallelism": settings.max_parallelism,
         "peak_parallelism": result.peak_parallelism,
         "per_video_limit": settings.per_video_limit,
@@ -77,8 +77,8 @@ def clip_stats(result: RenderResult, settings: Settings) -> dict[str, int]:
         "p50_duration_ms": nearest_rank(durations, 50),
         "p95_duration_ms": nearest_rank(durations, 95),
         "max_duration_ms": max(durations, default=0),
-        "requests": 0,
-        "bytes_fetched": 0,
+        "requests": result.fetched.requests,
+        "bytes_fetched": result.fetched.size,
     }
 
 

@@ -66,10 +66,13 @@ class CutFile:
     Attributes:
         video: A MOV file with one H.264 stream.
         sound: Raw 32-bit float samples, interleaved, at the output's rate and channels; None for silence.
+        frames, samples: How many output frames it has, and how many samples per channel it stands for.
     """
 
     video: Path
     sound: Path | None
+    frames: int
+    samples: int
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +85,7 @@ class ClipResult:
         attempts: One per rung that was tried, in order.
         parallel_slot: The lowest place that was free when it came to work, from 0; None if it never did.
         duration_ms: How long it was at work, in milliseconds.
-        cut: The finished piece; None unless there is one.
+        cut: The finished pieces that make it, in order; empty unless it is done.
     """
 
     edit: Edit
@@ -90,7 +93,7 @@ class ClipResult:
     attempts: tuple[Attempt, ...] = ()
     parallel_slot: int | None = None
     duration_ms: int = 0
-    cut: CutFile | None = None
+    cut: tuple[CutFile, ...] = ()
 
     @property
     def fallback_reason(self) -> Reason | None:
@@ -115,6 +118,15 @@ class OutputFacts:
     duration_s: float
 
 
+@attrs.frozen
+class Fetched:
+    """What came over the network: requests sent, those of them that were sent again, bytes of bodies."""
+
+    requests: int = 0
+    retries: int = 0
+    size: int = 0
+
+
 @attrs.frozen(kw_only=True)
 class RenderResult:
     """How the whole render ended.
@@ -129,6 +141,7 @@ class RenderResult:
         peak_parallelism: The most clips that were at work at once.
         peak_per_video: The most of one video.
         elapsed_ms: From the start of the render to its end, in milliseconds.
+        fetched: What came over the network.
     """
 
     status: RenderStatus
@@ -140,3 +153,4 @@ class RenderResult:
     peak_parallelism: int
     peak_per_video: int
     elapsed_ms: int
+    fetched: Fetched = Fetched()

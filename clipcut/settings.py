@@ -71,6 +71,15 @@ def _limit(text: str) -> PlaceholderLimit:
     return PlaceholderLimit(text)
 
 
+def _rate(text: str) -> Fraction:
+    if (
+        not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,6})?", text, re.ASCII)
+        or not Fraction(1, 1000) <= Fraction(text) <= 10000
+    ):
+        raise ValueError("write how many requests a second one host may get, from 0.001 to 10000")
+    return Fraction(text)
+
+
 def _text(text: str) -> str:
     if not text or not text.isprintable():
         raise ValueError("write a text without control characters")
@@ -120,6 +129,10 @@ OPTIONS = (
         kind=int,
     ),
     Option(
+        name="max_retry", flag="--max-retry", env="RENDER_CLIP_MAX_RETRY", parse=_integer(0, 100), default=3, kind=int
+    ),
+    Option(name="rate_limit", flag="--rate", env="RENDER_RATE_LIMIT", parse=_rate, kind=(int, float)),
+    Option(
         name="on_missing",
         flag="--on-missing",
         env="RENDER_ON_MISSING",
@@ -152,6 +165,8 @@ class Settings:
     Attributes:
         max_parallelism: Clips at work at once, 1 to 256.
         per_video_limit: Of these, on one ``video_id``.
+        max_retry: How often a request that failed in passing is sent again, 0 to 100.
+        rate_limit: Requests a second for one host; None for any number.
         on_missing: What a clip that can't be had does.
         max_placeholders: Strictly more placeholders fail the render.
         placeholder_asset_path: The placeholder clip; None for the packaged one.
@@ -166,6 +181,8 @@ class Settings:
 
     max_parallelism: int
     per_video_limit: int
+    max_retry: int
+    rate_limit: Fraction | None
     on_missing: str
     max_placeholders: PlaceholderLimit
     placeholder_asset_path: str | None
@@ -180,10 +197,16 @@ class Settings:
     def described(self) -> dict[str, dict[str, object]]:
         """Return each value with its origin, as the report's ``config`` shows it."""
         values = {option.name: getattr(self, option.name) for option in OPTIONS}
-        return {
-            name: {"value": value.text if isinstance(value, PlaceholderLimit) else value, "origin": self.origins[name]}
-            for name, value in values.items()
-        }
+        return {name: {"value": _plain(value), "origin": self.origins[name]} for name, value in values.items()}
+
+
+def _plain(value: Any) -> object:
+    """Return a value as JSON has it."""
+    if isinstance(value, PlaceholderLimit):
+        return value.text
+    if isinstance(value, Fraction):
+        return value.numerator if value.denominator == 1 else float(value)
+    return value
 
 
 def find_config(flag: str | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
@@ -267,7 +290,8 @@ class _Resolver:
 
 
 def _expected(option: Option) -> str:
-    return "write a number without quotes" if option.kind is int else "write a text in quotes"
+    kinds = option.kind if isinstance(option.kind, tuple) else (option.kind,)
+    return "write a text in quotes" if str in kinds else "write a number without quotes"
 
 
 def resolve_settings(flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | None, cwd: Path) -> Settings:

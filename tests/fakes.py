@@ -8,7 +8,7 @@ import attrs
 import trio
 
 from clipcut.errors import SourceError
-from clipcut.events import Stage
+from clipcut.events import Retry, Stage, Told
 from clipcut.plan import Edit, Method, Plan, Rung, Slot
 from clipcut.results import ClipResult, CutFile
 from clipcut.timeline import Clip, Output
@@ -24,7 +24,7 @@ class FakeCutter:
     at_work: int = 0
     peak: int = 0
 
-    async def cut(self, edit: Edit, rung: Rung) -> CutFile:
+    async def cut(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Wait, then play back the outcome."""
         self.calls.append((edit.name, rung.method))
         self.at_work += 1
@@ -35,7 +35,7 @@ class FakeCutter:
             self.at_work -= 1
         if (error := self.outcomes.get((edit.name, rung.method))) is not None:
             raise SourceError(error.reason, str(error)) if isinstance(error, SourceError) else error
-        return CutFile(Path(f"{edit.index}.mov"), None)
+        return (CutFile(Path(f"{edit.index}.mov"), None, edit.slot.frames, edit.slot.samples),)
 
 
 @attrs.define
@@ -62,6 +62,14 @@ class Recorder:
         """Remember a wait."""
         self.events.append(("throttled", edit.name))
         self.waits.append(waited_s)
+
+    def clip_retry(self, edit: Edit, retry: Retry) -> None:
+        """Remember a request that was sent again."""
+        self.events.append(("retry", edit.name))
+
+    def source_resolved(self, video_id: str, source: str, facts: Mapping[str, object]) -> None:
+        """Remember a source that was found."""
+        self.events.append(("resolved", video_id))
 
     def warning(self, event: str, message: str) -> None:
         """Remember a warning."""

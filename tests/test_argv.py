@@ -27,7 +27,7 @@ VIDEO = VideoInfo(
     index=0,
     codec="h264",
     time_base=Fraction(1, 90000),
-    zero=132000,
+    zero=Fraction(132000, 90000),
     width=1280,
     height=720,
     sample_aspect=Fraction(1),
@@ -107,7 +107,7 @@ def test_fine_ticks_pick_the_frame_on_display_exactly(
 ) -> None:
     """FFmpeg's rounding of a moved timestamp gives the first output frame that shows the picture, ties included."""
     edit = attrs.evolve(EDIT, clip=attrs.evolve(EDIT.clip, start=start))
-    video = attrs.evolve(VIDEO, time_base=Fraction(1, den), zero=0)
+    video = attrs.evolve(VIDEO, time_base=Fraction(1, den), zero=Fraction(0))
     excerpt = attrs.evolve(EXCERPT, time_base=Fraction(1, den), pictures=tuple(sorted(ticks)), video_shift=Fraction(0))
 
     plan = plan_cut(edit, video, excerpt)

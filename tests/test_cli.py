@@ -180,6 +180,20 @@ def test_an_unset_variable_in_a_header_exits_2(tmp_path: Path, capfd: pytest.Cap
     assert "$.sources.v.headers.X-Key: the variable NOT_SET_ANYWHERE is not set" in capfd.readouterr().err
 
 
+def test_a_variable_that_no_header_can_carry_exits_2_and_isnt_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token with a line break, as ``$(cat token)`` doesn't make but a file does."""
+    monkeypatch.setenv("BROKEN_TOKEN", "canary\r\nX-Other: 1")
+    source = {"url": "https://cdn.example/v.m3u8", "headers": {"X-Key": "Bearer ${BROKEN_TOKEN}"}}
+    (tmp_path / "mix.json").write_text(json.dumps(timeline(CLIPS, {"v": source})))
+
+    assert 2 == run(["render", str(tmp_path / "mix.json"), "-o", str(tmp_path / "mix.mp4")])
+    said = capfd.readouterr().err
+    assert "the variable BROKEN_TOKEN holds what no header can carry" in said
+    assert "canary" not in said
+
+
 @pytest.mark.media
 def test_only_our_own_files_are_replaced(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A file without the mark stays, byte for byte, unless ``--force`` is given; with it, it is marked."""

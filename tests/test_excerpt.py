@@ -8,7 +8,8 @@ from golden import Numbered, assert_clicks, assert_picture, render, timeline
 from media import make_source
 
 from clipcut.errors import SourceError
-from clipcut.ffmpeg.excerpt import Need, make_excerpt
+from clipcut.ffmpeg.excerpt import make_excerpt
+from clipcut.ffmpeg.need import Need
 from clipcut.ffmpeg.probe import probe
 
 pytestmark = pytest.mark.media

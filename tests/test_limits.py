@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from clipcut.events import Told
 from clipcut.extract import Extraction
 from clipcut.limits import Limits, usable_cores
-from clipcut.plan import Plan
+from clipcut.plan import Edit, Plan, Rung
+from clipcut.results import CutFile
 from clipcut.settings import OnMissing, PlaceholderLimit
 
 
@@ -54,12 +56,12 @@ def test_limits_hold_and_peaks_are_counted(videos: list[str], places: int, per_v
     listener = Recorder()
 
     class Watch(FakeCutter):
-        async def cut(self, edit, rung):  # type: ignore[no-untyped-def]
+        async def cut(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
             nonlocal seen_per_video
             at_work[edit.clip.video_id] = at_work.get(edit.clip.video_id, 0) + 1
             seen_per_video = max(seen_per_video, *at_work.values())
             try:
-                return await cutter.cut(edit, rung)
+                return await cutter.cut(edit, rung, told)
             finally:
                 at_work[edit.clip.video_id] -= 1
 

@@ -25,7 +25,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from clipcut.board import Board, clock_text, draw
-from clipcut.events import Stage
+from clipcut.errors import Reason
+from clipcut.events import Retry, Stage
 from clipcut.log import make_logger
 from clipcut.plan import Edit, Method
 from clipcut.progress import Display, make_display
@@ -64,9 +65,9 @@ def make_board(clips: int = 10, job: str = "mix") -> tuple[Board, Clock, Sequenc
     return Board(plan, job, clock), clock, plan.edits
 
 
-def ended(edit: Edit, status: Status = Status.SUCCESS, *, slot: int | None = 0, retries: int = 0) -> ClipResult:
+def ended(edit: Edit, status: Status = Status.SUCCESS, *, slot: int | None = 0) -> ClipResult:
     """Make a clip's end."""
-    attempt = Attempt(method=Method.LOCAL, outcome=Outcome.OK, retries=retries)
+    attempt = Attempt(method=Method.LOCAL, outcome=Outcome.OK)
     return ClipResult(edit=edit, status=status, attempts=(attempt,), parallel_slot=slot)
 
 
@@ -106,7 +107,8 @@ def test_counts_are_shown_only_where_there_is_something_to_count() -> None:
     assert 1 == len(lines(board))
 
     for edit, status in zip(edits, [Status.SUCCESS, Status.SUCCESS, Status.FALLBACK_LOCAL], strict=False):
-        board.clip_finished(ended(edit, status, retries=1))
+        board.clip_retry(edit, Retry(1, 0.5, Reason.TIMEOUT))
+        board.clip_finished(ended(edit, status))
     board.clip_throttled(edits[0], 2, 1.5)
     board.warning("odd", "is not counted")
     assert "2 fine  1 local copy  3 retries  1 throttled" == lines(board)[-1]
@@ -198,7 +200,8 @@ def busy_board(rows: int = 4, job: str = "mix") -> Board:
         edit = edits[board.ended]
         board.clip_started(edit, 0)
         clock.now += 37
-        board.clip_finished(ended(edit, status, retries=1))
+        board.clip_retry(edit, Retry(1, 0.5, Reason.TIMEOUT))
+        board.clip_finished(ended(edit, status))
     board.clip_throttled(edits[0], 2, 1.0)
     for slot in range(rows):
         board.clip_started(edits[slot], slot)

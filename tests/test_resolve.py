@@ -8,8 +8,7 @@ from test_argv import MEDIA
 
 from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.probe import MediaInfo
-from clipcut.plan import Method, Rung
-from clipcut.sources.resolve import Probes, media_path
+from clipcut.sources.resolve import Probes
 
 
 async def test_ten_clips_that_ask_at_once_cause_one_probe(autojump_clock: trio.testing.MockClock) -> None:
@@ -60,12 +59,3 @@ async def test_a_cancelled_probe_is_done_anew(autojump_clock: trio.testing.MockC
 
     assert MEDIA == await probes.get(Path("v.mp4"))
     assert 2 == len(asked)
-
-
-def test_network_rungs_are_refused_in_words() -> None:
-    """What this version can't do it says."""
-    with pytest.raises(SourceError, match="local files only") as caught:
-        media_path(Rung(Method.REMOTE, "https://cdn.example/v.mp4"))
-
-    assert Reason.REFUSED == caught.value.reason
-    assert Path("/v.mp4") == media_path(Rung(Method.LOCAL, "/v.mp4"))

@@ -1,6 +1,7 @@
 """Proofs of the settings' layers: what beats what, where a value came from, and every bad value at once."""
 
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,25 @@ def resolve(
 # Layers
 
 
+def test_a_rate_may_be_whole_or_not_from_every_layer(tmp_path: Path) -> None:
+    """It is kept exactly, and shown as a number."""
+    config = written(tmp_path / CONFIG_NAME, "rate_limit = 0.5")
+
+    assert (Fraction(1, 2), 0.5) == (
+        resolve(config=config).rate_limit,
+        resolve(config=config).described()["rate_limit"]["value"],
+    )
+    assert 20 == resolve(flags={"rate_limit": "20"}).described()["rate_limit"]["value"]
+
+
 def test_resolve_settings_when_nothing_is_set() -> None:
     """The defaults are the contract's."""
     settings = resolve()
-    assert (4, 2, "placeholder", PlaceholderLimit("100%")) == (
+    assert (4, 2, 3, None, "placeholder", PlaceholderLimit("100%")) == (
         settings.max_parallelism,
         settings.per_video_limit,
+        settings.max_retry,
+        settings.rate_limit,
         settings.on_missing,
         settings.max_placeholders,
     )
@@ -217,6 +231,12 @@ def test_resolve_settings_when_several_are_bad(tmp_path: Path) -> None:
         pytest.param("max_parallelism", "1" * 5000, "1 to 256", id="5000 digits"),
         pytest.param("max_parallelism", "\u0664", "whole number", id="another script's digit"),
         pytest.param("per_video_limit", " 2", "1 to 256", id="blank"),
+        pytest.param("max_retry", "101", "0 to 100", id="too many tries"),
+        pytest.param("max_retry", "-1", "0 to 100", id="fewer tries than none"),
+        pytest.param("rate_limit", "0", "from 0.001", id="no request at all"),
+        pytest.param("rate_limit", "1e3", "requests a second", id="exponent"),
+        pytest.param("rate_limit", "10001", "to 10000", id="too fast"),
+        pytest.param("rate_limit", "nan", "requests a second", id="no number"),
         pytest.param("on_missing", "Fail", "placeholder or fail", id="other case"),
         pytest.param("max_placeholders", "-1", "(3)", id="negative limit"),
         pytest.param("max_placeholders", "5 %", "(5%)", id="blank before the sign"),
@@ -245,6 +265,8 @@ def test_resolve_settings_when_text_is_bad(name: str, text: str, hint: str) -> N
         pytest.param("max_parallelism = 6.0", "max_parallelism", "without quotes", id="decimal for a whole number"),
         pytest.param("max_parallelism = [6]", "max_parallelism", "without quotes", id="list for a number"),
         pytest.param("max_parallelism = 0", "max_parallelism", "1 to 256", id="out of range"),
+        pytest.param('rate_limit = "2"', "rate_limit", "without quotes", id="text for a rate"),
+        pytest.param("rate_limit = nan", "rate_limit", "requests a second", id="a rate that is no number"),
         pytest.param("job = 5", "job", "in quotes", id="number for a text"),
         pytest.param("job = false", "job", "in quotes", id="false for a text"),
         pytest.param('job = ""', "job", "text", id="empty"),

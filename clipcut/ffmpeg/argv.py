@@ -10,7 +10,8 @@ from pathlib import Path
 
 import attrs
 
-from clipcut.ffmpeg.excerpt import Excerpt, Need
+from clipcut.ffmpeg.excerpt import Excerpt
+from clipcut.ffmpeg.need import Need
 from clipcut.ffmpeg.probe import INPUT_FORMATS, SOUND_FORMATS, MediaInfo, VideoInfo
 from clipcut.plan import Edit
 from clipcut.timebase import decimal_text, round_half_up
@@ -62,10 +63,8 @@ class Targets:
 def need_of(edit: Edit, video: VideoInfo, fps: Fraction) -> Need:
     """Tell what an edit needs of its source, in the source file's own time."""
     if video.is_still:
-        return Need(
-            first=video.zero_seconds, last=video.zero_seconds, sound=None, end=video.zero_seconds, tolerance=1 / fps
-        )
-    start = video.zero_seconds + edit.clip.start
+        return Need(first=video.zero, last=video.zero, sound=None, end=video.zero, tolerance=1 / fps)
+    start = video.zero + edit.clip.start
     return Need(
         first=start + Fraction(1, 2) / fps,
         last=start + (edit.slot.frames - Fraction(1, 2)) / fps,
@@ -79,7 +78,7 @@ def plan_cut(edit: Edit, video: VideoInfo, excerpt: Excerpt) -> CutPlan:
     """Choose ticks that are fine enough to say everything exactly, and move the clip's start to just before 0."""
     base = excerpt.time_base.denominator
     rate = base * max(1, _MAX_TICKS // base)
-    start = video.zero_seconds + excerpt.video_shift + (0 if video.is_still else edit.clip.start)
+    start = video.zero + excerpt.video_shift + (0 if video.is_still else edit.clip.start)
     origin = int(start * rate // 1) + 1
     pictures = tuple(int((pts * video.time_base + excerpt.video_shift) * rate) - origin for pts in excerpt.pictures)
     return CutPlan(rate, origin, pictures)
@@ -298,7 +297,7 @@ def cut_argv(
     argv += ["-filter_threads", "1"]
     argv += ["-map", "0:v:0", "-vf", ",".join(picture), *_encode_video(output, targets)]
     if excerpt.sound is not None:
-        start = info.video.zero_seconds + edit.clip.start + excerpt.sound_shift
+        start = info.video.zero + edit.clip.start + excerpt.sound_shift
         shift = f"asetpts=PTS-round({start.numerator}/{start.denominator}/TB)"
         sound = [shift, "atrim=start_pts=0", *_sound_filters(edit, output.audio)]
         argv += ["-map", "1:a:0", "-af", ",".join(sound), *_encode_sound(targets.sound)]
@@ -337,7 +336,7 @@ def _plain(output: Output) -> VideoInfo:
         index=0,
         codec="rawvideo",
         time_base=1 / output.fps,
-        zero=0,
+        zero=Fraction(0),
         width=output.width,
         height=output.height,
         sample_aspect=Fraction(1),

@@ -5,63 +5,30 @@ error in the source counts when it lies in the clip's range and not otherwise, a
 come out of the decoder are known before it starts: they are the proof that none was lost.
 """
 
+import itertools
 from collections.abc import Callable
 from fractions import Fraction
-from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import attrs
 
 from clipcut.errors import Reason, SourceError
+from clipcut.ffmpeg.need import SOUND_LEAD, SOUND_MARGIN, SOUND_SKEW, Need, Side, UncoveredError
+from clipcut.ffmpeg.packets import PacketFiles
 from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, file_identity, open_media, shown_pts
+from clipcut.ffmpeg.separate_sound import copy_sound
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
 
-SOUND_LEAD = Fraction(3, 10)
-"""Seconds of sound before the clip that are decoded too: lossy codecs need a little past to be exact."""
-
 SEEK_BACK = (Fraction(1, 2), Fraction(4), Fraction(30))
 """How far before the clip to begin looking for its keyframe, in seconds, one after the other; then from the start."""
 
-_AHEAD = Fraction(3600)
-"""By about how many seconds every timestamp is moved, so that none is below 0: a muxer would move them by itself."""
-
 _SOUND_LAG = Fraction(10)
 """Sound that is missing this many seconds after its picture in the file isn't waited for."""
-
-
-@attrs.frozen(kw_only=True)
-class Need:
-    """What a clip needs of its source, in the file's own time, in seconds.
-
-    Attributes:
-        first: The picture on display at this moment is the first that is needed.
-        last: The one on display at this moment is the last.
-        sound: The range of sound that is needed, half-open; None for no sound.
-        end: The clip's exact end.
-        tolerance: By how much ``end`` may lie past the end of the source's last frame.
-        before: Begin at a keyframe before this moment; None for the last one at or before ``first``.
-    """
-
-    first: Fraction
-    last: Fraction
-    sound: tuple[Fraction, Fraction] | None
-    end: Fraction
-    tolerance: Fraction
-    before: Fraction | None = None
-
-    @property
-    def begin(self) -> Fraction:
-        """The latest moment at which the excerpt's keyframe may be shown."""
-        return self.first if self.before is None else min(self.first, self.before)
-
-    def may_begin_at(self, moment: Fraction) -> bool:
-        """Tell whether a keyframe shown at ``moment`` is early enough."""
-        return moment <= self.first and (self.before is None or moment < self.before)
 
 
 @attrs.frozen(kw_only=True)
@@ -87,51 +54,10 @@ class Excerpt:
     keyframe: Fraction
 
 
-_CONTAINERS = {"av1": "ivf", "libdav1d": "ivf", "libaom-av1": "ivf", "prores": "mov"}
-"""The container of a codec's excerpt where it isn't NUT, which keeps any timestamps but doesn't know every codec."""
-
-
-class _Writer:
-    """Puts one stream's packets into a file of their own, with timestamps moved by a known number of ticks."""
-
-    def __init__(self, path: Path, source: "Stream") -> None:
-        import av  # noqa: PLC0415
-
-        kind = _CONTAINERS.get(source.codec_context.name, "nut")
-        self._container = av.open(f"file:{path}", "w", format=kind, container_options={"avoid_negative_ts": "disabled"})
-        self._stream = self._container.add_stream_from_template(source, opaque=True)
-        self._tick: Fraction = source.time_base
-        # MOV rounds a late begin to its own clock, so there the first packet is put at 0 (its codecs don't reorder)
-        self._ticks: int | None = None if kind == "mov" else ceil(_AHEAD / self._tick)
-
-    def write(self, packet: "Packet") -> None:
-        """Put a packet in."""
-        if self._ticks is None:
-            self._ticks = -(packet.dts if packet.dts is not None else packet.pts)
-        packet.pts = packet.pts + self._ticks if packet.pts is not None else None
-        packet.dts = packet.dts + self._ticks if packet.dts is not None else None
-        packet.stream = self._stream
-        self._container.mux(packet)
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._container.close()
-
-    @property
-    def shift(self) -> Fraction:
-        """By how many seconds the file's timestamps are later than the source's."""
-        return (self._ticks or 0) * self._tick
-
-    @property
-    def time_base(self) -> Fraction:
-        """Seconds per tick of the file, known once a packet was written."""
-        return Fraction(self._stream.time_base)
-
-
 class _Search:
     """Goes through packets in file order: finds the clip's keyframe, passes on what is needed, knows when to stop."""
 
-    def __init__(self, info: MediaInfo, need: Need, video: "Stream", writers: "_Writers") -> None:
+    def __init__(self, info: MediaInfo, need: Need, video: "Stream", writers: PacketFiles) -> None:
         self._codec = info.video.codec
         self._frame_seconds = info.video.frame_seconds
         self._need = need
@@ -143,6 +69,7 @@ class _Search:
         self._later: list[Packet] = []
         self._sound_done = need.sound is None
         self._video_at: Fraction | None = None
+        self._first: Fraction | None = None
         self.pictures: list[int] = []
         self.end: Fraction | None = None
         self.has_sound = False
@@ -178,6 +105,7 @@ class _Search:
         assert pts is not None  # noqa: S101  take() saw to it
         assert dts is not None  # noqa: S101
         self._video_at = dts * self._tick
+        self._first = pts * self._tick if self._first is None else self._first
         if packet.is_keyframe and self._need.may_begin_at(pts * self._tick):
             self._begin(pts)
         if self._video_at > self._need.last or self._keyframe is None or pts < self._keyframe:
@@ -216,6 +144,36 @@ class _Search:
             self.has_sound = True
             self._writers.write_all([packet])
 
+    def check_cover(self, info: MediaInfo) -> None:
+        """See that a piece of a longer source, read to its end or as far as needed, holds all that the clip needs.
+
+        Raises:
+            UncoveredError: It doesn't, and the source has more.
+        """
+        if info.has_before and (not self.found or self._lacks_lead()):
+            raise UncoveredError(Side.BEFORE)
+        if info.has_after and not self._is_done() and (not self._shows_last() or self._lacks_sound()):
+            raise UncoveredError(Side.AFTER)
+
+    def _lacks_lead(self) -> bool:
+        """Tell whether the piece begins too late for its first sound to be exact."""
+        return self._need.sound is not None and (self._first or 0) > self._need.sound[0] - SOUND_MARGIN
+
+    def _shows_last(self) -> bool:
+        """Tell whether the clip's last picture is among those of the piece, by how long pictures last here at least."""
+        if self.saw_beyond or self.end is None:
+            return self.saw_beyond
+        ordered = sorted(set(self.pictures))
+        shortest = min((after - before for before, after in itertools.pairwise(ordered)), default=None)
+        sure = (ordered[-1] + shortest) * self._tick if shortest is not None else self.end
+        return self._need.last < min(sure, self.end)
+
+    def _lacks_sound(self) -> bool:
+        """Tell whether sound of the clip's end may come after the piece's."""
+        if self._sound_done or self._need.sound is None:
+            return False
+        return (self._video_at or 0) < self._need.sound[1] + SOUND_SKEW
+
     def _is_done(self) -> bool:
         if self._video_at is None or self._video_at <= self._need.begin:
             return False
@@ -232,14 +190,14 @@ def _needed_pictures(pictures: list[int], need: Need, video: VideoInfo) -> tuple
     return tuple(pts for pts in ordered if pts >= first and pts * video.time_base <= need.last)
 
 
-def _check_reach(search: _Search, need: Need, path: Path) -> None:
-    if search.saw_beyond:
+def _check_reach(search: _Search, need: Need, info: MediaInfo) -> None:
+    if search.saw_beyond or info.has_after:
         return
     if search.end is None:
-        raise SourceError(Reason.SHORT_SOURCE, f"{path} has no picture at or after the clip's start")
+        raise SourceError(Reason.SHORT_SOURCE, f"{info.called} has no picture at or after the clip's start")
     if need.end > search.end + need.tolerance:
         missing = float(need.end - search.end)
-        raise SourceError(Reason.SHORT_SOURCE, f"{path} ends {missing:.3f} s before the clip does")
+        raise SourceError(Reason.SHORT_SOURCE, f"{info.called} ends {missing:.3f} s before the clip does")
 
 
 def _seek(container: "InputContainer", stream: "Stream", seconds: Fraction, video: VideoInfo) -> bool:
@@ -253,58 +211,29 @@ def _seek(container: "InputContainer", stream: "Stream", seconds: Fraction, vide
     return True
 
 
-class _Writers:
-    """A file for each stream of an excerpt; all are finished when the block is left."""
-
-    def __init__(self, target: Path, video: "Stream", audio: "Stream | None") -> None:
-        self.paths = {video: target.with_suffix(".video")}
-        if audio is not None:
-            self.paths[audio] = target.with_suffix(".sound")
-        self.streams = tuple(self.paths)
-        self._open = {stream: _Writer(path, stream) for stream, path in self.paths.items()}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for writer in self._open.values():
-            writer.close()
-
-    def __getitem__(self, stream: "Stream") -> _Writer:
-        return self._open[stream]
-
-    def write_all(self, packets: "list[Packet]") -> None:
-        """Put packets into their streams' files."""
-        for packet in packets:
-            self._open[packet.stream].write(packet)
-
-    def restart(self, stream: "Stream") -> None:
-        """Forget what was written of a stream: on disk, so that a group of pictures of any length costs no memory."""
-        self._open[stream].close()
-        self._open[stream] = _Writer(self.paths[stream], stream)
-
-
 def _scan(
     info: MediaInfo, need: Need, back: Fraction | None, target: Path, check: Callable[[], None]
 ) -> Excerpt | None:
     """Make the excerpt, looking for the keyframe from ``back`` seconds before the clip (None: from the start)."""
     with open_media(info.path) as source:
         if file_identity(info.path) != info.identity:
-            raise SourceError(Reason.UNDECODABLE, f"{info.path} was changed while the render was reading it")
+            raise SourceError(Reason.UNDECODABLE, f"{info.called} was changed while the render was reading it")
         video = source.streams[info.video.index]
-        audio = source.streams[info.audio.index] if need.sound is not None and info.audio is not None else None
+        has_sound = need.sound is not None and info.audio is not None and info.audio.path is None
+        audio = source.streams[info.audio.index] if has_sound and info.audio is not None else None
         if back is not None and not _seek(source, video, need.begin - back, info.video):
             return None
-        with _Writers(target, video, audio) as writers:
+        with PacketFiles(target, video, audio) as writers:
             search = _Search(info, need if audio is not None else attrs.evolve(need, sound=None), video, writers)
             for count, packet in enumerate(source.demux(*writers.streams)):
                 if count % 64 == 0:
                     check()
                 if not search.take(packet):
                     break
+            search.check_cover(info)
             if not search.found:
                 return None
-            _check_reach(search, need, info.path)
+            _check_reach(search, need, info)
             return Excerpt(
                 video=writers.paths[video],
                 sound=writers.paths[audio] if audio is not None and search.has_sound else None,
@@ -314,6 +243,13 @@ def _scan(
                 sound_shift=writers[audio].shift if audio is not None else Fraction(0),
                 keyframe=search.keyframe,
             )
+
+
+def _with_sound(excerpt: Excerpt, info: MediaInfo, need: Need, target: Path) -> Excerpt:
+    """Add the sound of a source that has it in a file of its own."""
+    path = target.with_suffix(".sound")
+    shift = copy_sound(info, need, path)
+    return excerpt if shift is None else attrs.evolve(excerpt, sound=path, sound_shift=shift)
 
 
 def make_excerpt(info: MediaInfo, need: Need, target: Path, check: Callable[[], None]) -> Excerpt:
@@ -328,11 +264,12 @@ def make_excerpt(info: MediaInfo, need: Need, target: Path, check: Callable[[], 
     Raises:
         SourceError: ``short_source`` if the clip reaches too far past the source's last frame; ``undecodable`` or
             ``missing_file`` if the file can't be read.
+        UncoveredError: The file is a piece of a longer source, and more of it is needed.
     """
-    for back in (*SEEK_BACK, None):
-        if back is not None and need.begin - back <= info.video.zero_seconds:
+    for back in (None,) if info.is_piece else (*SEEK_BACK, None):
+        if back is not None and need.begin - back <= info.video.zero:
             continue  # as good as from the start
         excerpt = _scan(info, need, back, target, check)
         if excerpt is not None:
-            return excerpt
-    raise SourceError(Reason.UNDECODABLE, f"{info.path} has no keyframe before the clip")
+            return _with_sound(excerpt, info, need, target)
+    raise SourceError(Reason.UNDECODABLE, f"{info.called} has no keyframe before the clip")

@@ -41,7 +41,8 @@ class VideoInfo:
         index: Its number in the file.
         codec: FFmpeg's name of its codec.
         time_base: Seconds per tick.
-        zero: The presentation time of its first frame in ticks: zero of *source time*.
+        zero: The moment in the file's own time, in seconds, that is zero of *source time*: where its first frame is
+            shown, or would be, in a file that is a piece of a longer source.
         width, height: In pixels, as coded (before rotation).
         sample_aspect: A pixel's width over its height.
         rotation: Degrees, clockwise, by which a player turns the picture: 0, 90, 180 or 270; 0 until it was asked for.
@@ -57,7 +58,7 @@ class VideoInfo:
     index: int
     codec: str
     time_base: Fraction
-    zero: int
+    zero: Fraction
     width: int
     height: int
     sample_aspect: Fraction
@@ -85,20 +86,28 @@ class VideoInfo:
         """Whether parts of it are transparent."""
         return bool(self.pixel_format) and self.pixel_format.startswith(_ALPHA)  # type: ignore[union-attr]
 
-    @property
-    def zero_seconds(self) -> Fraction:
-        """The presentation time of its first frame in the file's own time."""
-        return self.zero * self.time_base
-
 
 @attrs.frozen(kw_only=True)
 class AudioInfo:
-    """A sound stream: its number in the file, its ticks, samples a second, channels."""
+    """A sound stream.
+
+    Attributes:
+        index: Its number in the file.
+        time_base: Seconds per tick.
+        sample_rate, channels: Samples a second; channels.
+        path: The file that it is in; None for the one with the picture.
+        offset: What is added to its times, in seconds, to be in the time of the file with the picture.
+        has_before, has_after: Whether the source has more sound before and after its own file.
+    """
 
     index: int
     time_base: Fraction
     sample_rate: int
     channels: int
+    path: Path | None = None
+    offset: Fraction = Fraction(0)
+    has_before: bool = False
+    has_after: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -110,6 +119,10 @@ class MediaInfo:
         may_be_turned: Whether its container can hold a rotation flag.
         identity: What tells this file from another of its name: device, inode, size, time of its last change.
         video, audio: Its streams.
+        is_zero_sure: Whether enough of the file was there to know where its first picture is.
+        has_before, has_after: Whether the source goes on before and after this file, which is a piece of it.
+        lenience: By how many seconds more than usual the last picture may be held, before the source goes on elsewhere.
+        name: What it is called in messages, if not by its path.
     """
 
     path: Path
@@ -117,6 +130,21 @@ class MediaInfo:
     identity: tuple[int, ...] = ()
     video: VideoInfo
     audio: AudioInfo | None
+    is_zero_sure: bool = True
+    has_before: bool = False
+    has_after: bool = False
+    lenience: Fraction = Fraction(0)
+    name: str = ""
+
+    @property
+    def called(self) -> str:
+        """What people know it by."""
+        return self.name or str(self.path)
+
+    @property
+    def is_piece(self) -> bool:
+        """Whether it was put together for one clip: read from its begin, and gone soon."""
+        return bool(self.name)
 
 
 def _still_format(path: Path) -> str | None:
@@ -200,8 +228,8 @@ def shown_pts(packet: "Packet", codec: str) -> int | None:
     return packet.pts if _is_shown(packet, codec) else None
 
 
-def _find_zero(container: "InputContainer", stream: "Stream", codec: str, path: Path) -> int:
-    """Find the presentation time of the first picture, from the first keyframe on."""
+def _find_zero(container: "InputContainer", stream: "Stream", codec: str, path: Path) -> tuple[int, bool]:
+    """Find the presentation time of the first picture, from the first keyframe on; and whether it is sure."""
     zero: int | None = None
     has_keyframe = False
     for count, packet in enumerate(container.demux(stream)):
@@ -209,14 +237,16 @@ def _find_zero(container: "InputContainer", stream: "Stream", codec: str, path: 
         pts = shown_pts(packet, codec)
         if has_keyframe and pts is not None:
             zero = pts if zero is None else min(zero, pts)
-        if count > _HEAD_PACKETS or (zero is not None and packet.dts is not None and packet.dts > zero):
+        if zero is not None and packet.dts is not None and packet.dts > zero:
+            return zero, True
+        if count > _HEAD_PACKETS:
             break
     if zero is None:
         raise SourceError(Reason.NO_VIDEO, f"{path} has a video stream, but no picture in it")
-    return zero
+    return zero, False
 
 
-def _video_info(container: "InputContainer", path: Path) -> VideoInfo:
+def _video_info(container: "InputContainer", path: Path) -> tuple[VideoInfo, bool]:
     stream = _choose([stream for stream in container.streams.video if not _is_cover_art(stream)])
     if stream is None:
         raise SourceError(Reason.NO_VIDEO, f"{path} has no video stream")
@@ -225,11 +255,12 @@ def _video_info(container: "InputContainer", path: Path) -> VideoInfo:
         raise SourceError(Reason.UNDECODABLE, f"{path}: the size of the picture can't be found out")
     rate = stream.average_rate or stream.base_rate
     aspect = stream.sample_aspect_ratio
-    return VideoInfo(
+    zero, is_sure = _find_zero(container, stream, context.name, path)
+    video = VideoInfo(
         index=stream.index,
         codec=context.name,
         time_base=stream.time_base,
-        zero=_find_zero(container, stream, context.name, path),
+        zero=zero * stream.time_base,
         width=context.width,
         height=context.height,
         sample_aspect=aspect or Fraction(1),
@@ -242,6 +273,7 @@ def _video_info(container: "InputContainer", path: Path) -> VideoInfo:
         is_interlaced=int(context.field_order) > 1,
         is_still=container.format.name in [name for _, name in _STILLS],
     )
+    return video, is_sure
 
 
 def _audio_info(container: "InputContainer") -> AudioInfo | None:
@@ -265,9 +297,32 @@ def probe(path: Path) -> MediaInfo:
         identity = file_identity(path)
         audio = _audio_info(container)
         may_be_turned = any(name in container.format.name for name in ("mov", "matroska"))
+        video, is_sure = _video_info(container, path)
         return MediaInfo(
-            path=path, may_be_turned=may_be_turned, identity=identity, video=_video_info(container, path), audio=audio
+            path=path,
+            may_be_turned=may_be_turned,
+            identity=identity,
+            video=video,
+            audio=audio,
+            is_zero_sure=is_sure,
         )
+
+
+def probe_sound(path: Path) -> tuple[AudioInfo, Fraction]:
+    """Look into a file for its sound only; return the stream and when its first packet begins, in seconds.
+
+    Blocks; call it in a thread.
+
+    Raises:
+        SourceError: ``undecodable``; it has none.
+    """
+    with open_media(path, f"{INPUT_FORMATS},{SOUND_FORMATS}") as container:
+        audio = _audio_info(container)
+        if audio is not None:
+            for packet in container.demux(container.streams[audio.index]):
+                if packet.pts is not None:
+                    return attrs.evolve(audio, path=path), packet.pts * audio.time_base
+        raise SourceError(Reason.UNDECODABLE, f"{path} has no sound")
 
 
 def soundtrack_problem(path: Path) -> str | None:

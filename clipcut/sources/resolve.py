@@ -1,26 +1,42 @@
-"""Rung to media: which file is cut, probed once however many clips ask for it."""
+"""Rung to media: what a clip is cut from, and files that are looked into once however many clips ask."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Protocol
 
+import attrs
 import trio
 
-from clipcut.errors import Reason, SourceError
+from clipcut.errors import SourceError
+from clipcut.events import Told
+from clipcut.ffmpeg.need import Side
 from clipcut.ffmpeg.probe import MediaInfo
-from clipcut.plan import Method, Rung
+from clipcut.plan import Edit, Rung
 
 
-def media_path(rung: Rung) -> Path:
-    """Return the local file that a rung stands for.
+class Part(Protocol):
+    """What an edit, or a part of one, is cut from."""
 
-    Raises:
-        SourceError: ``refused``; this version reads nothing from the network yet.
-    """
-    if rung.method is Method.REMOTE:
-        raise SourceError(
-            Reason.REFUSED, "this version of clipcut reads local files only; give the source a local copy"
-        )
-    return Path(rung.location)
+    @property
+    def edit(self) -> Edit:
+        """The frames that are cut from it."""
+        ...
+
+    async def info(self, told: Told) -> MediaInfo:
+        """Have it here, as a local file, and look into it; raises ``SourceError`` if that can't be."""
+        ...
+
+    def extend(self, side: Side, *, is_sound: bool) -> None:
+        """Take more of the source, where ``info`` said that there is more."""
+
+
+class Remote(Protocol):
+    """Whoever fetches network sources."""
+
+    def parts(self, edit: Edit, rung: Rung, told: Told) -> AbstractAsyncContextManager[Sequence[Part]]:
+        """Give the parts that an edit is cut from, in order, inside a block; raises ``SourceError``."""
+        ...
 
 
 class Probes:
@@ -48,3 +64,20 @@ class Probes:
         if isinstance(found, SourceError):
             raise SourceError(found.reason, str(found))
         return found
+
+
+@attrs.frozen
+class LocalPart:
+    """A local file; it is there as a whole, so one part does."""
+
+    edit: Edit
+    path: Path
+    probes: Probes
+
+    async def info(self, told: Told) -> MediaInfo:  # noqa: ARG002  nothing is sent
+        """Look into the file."""
+        return await self.probes.get(self.path)
+
+    def extend(self, side: Side, *, is_sound: bool) -> None:
+        """Is never asked for: there is no more."""
+        raise AssertionError(f"a whole file has nothing {side.value} it (sound: {is_sound})")

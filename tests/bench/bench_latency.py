@@ -29,6 +29,7 @@ import trio
 
 from clipcut import cli, pipeline
 from clipcut.cut import FFmpegCutter
+from clipcut.events import Told
 from clipcut.ffmpeg.tools import find_ffmpeg
 from clipcut.limits import usable_cores
 from clipcut.plan import Edit, Method, Rung
@@ -44,10 +45,10 @@ def render_over_slow_origin(latency: float, arguments: list[str]) -> int:
 
     @attrs.define(kw_only=True)
     class SlowOrigin(FFmpegCutter):
-        async def cut(self, edit: Edit, rung: Rung) -> CutFile:
+        async def cut(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
             if rung.method is not Method.PLACEHOLDER:
                 await trio.sleep(latency)
-            return await FFmpegCutter.cut(self, edit, rung)
+            return await FFmpegCutter.cut(self, edit, rung, told)
 
     with mock.patch.object(pipeline, "FFmpegCutter", SlowOrigin):
         return cli.run(arguments)

@@ -1,0 +1,192 @@
+"""An answer's body on its way to memory or a file: the bytes that were asked for and no others, and not too slowly."""
+
+import zlib
+from pathlib import Path
+from typing import Protocol
+
+import trio
+
+from clipcut.errors import Reason, SourceError, raise_if_machine
+from clipcut.sources.ask import Ask, Patience
+from clipcut.sources.http import Reply
+
+MAX_SKIP = 64 * 1024 * 1024
+"""How many bytes are read past where a server ignores the range that was asked for."""
+
+_BATCH = 1 << 20
+
+
+class Sink(Protocol):
+    """Where a body goes; begun anew with each try."""
+
+    async def restart(self) -> None:
+        """Forget what came so far."""
+
+    async def write(self, data: bytes) -> None:
+        """Take some more."""
+
+
+class MemorySink:
+    """Keeps a small body."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.data = bytearray()
+
+    async def restart(self) -> None:
+        """Forget what came so far."""
+        self.data.clear()
+
+    async def write(self, data: bytes) -> None:
+        """Take some more."""
+        self.data += data
+
+
+class FileSink:
+    """Writes a body to a file, in batches, in a thread."""
+
+    def __init__(self, path: Path, threads: trio.CapacityLimiter) -> None:
+        """Write to ``path``."""
+        self._path = path
+        self._threads = threads
+        self._batch = bytearray()
+        self._mode = "wb"
+
+    async def restart(self) -> None:
+        """Forget what came so far."""
+        self._batch.clear()
+        self._mode = "wb"
+
+    async def write(self, data: bytes) -> None:
+        """Take some more."""
+        self._batch += data
+        if len(self._batch) >= _BATCH:
+            await self.finish()
+
+    async def finish(self) -> None:
+        """Write what is left."""
+        data, mode = bytes(self._batch), self._mode
+        self._batch.clear()
+        self._mode = "ab"
+        await trio.to_thread.run_sync(self._put, data, mode, limiter=self._threads)
+
+    def _put(self, data: bytes, mode: str) -> None:
+        try:
+            with self._path.open(mode) as file:
+                file.write(data)
+        except OSError as exc:
+            raise_if_machine(exc)
+            raise
+
+
+def content_range(value: str) -> tuple[int, int] | None:
+    """Read ``bytes 0-99/1000`` as a half-open range; None if it is something else."""
+    unit, _, rest = value.strip().partition(" ")
+    first, dash, last = rest.partition("/")[0].partition("-")
+    if unit.lower() != "bytes" or not dash or not (first.isdigit() and last.isdigit() and len(first + last) < 40):
+        return None
+    return int(first), int(last) + 1
+
+
+class Window:
+    """Picks the wanted bytes out of a body as it comes, and bounds it."""
+
+    def __init__(self, ask: Ask, reply: Reply) -> None:
+        """Compare an answer's head with what was asked for.
+
+        Raises:
+            SourceError: ``truncated``, ``too_large`` or ``undecodable``.
+        """
+        self._ask = ask
+        self._is_whole = reply.status == 200
+        self._skip = 0
+        self._wanted: int | None = None
+        if ask.byte_range is not None:
+            self._choose(ask.byte_range, reply)
+        declared = reply.headers.get("content-length", "")
+        if ask.byte_range is None and declared.isascii() and declared.isdigit() and int(declared[:20]) > ask.max_bytes:
+            raise self._too_large()
+        self._unpack = self._unpacker(reply)
+        self._has_more = False
+        self.taken = 0
+
+    def _choose(self, wanted: tuple[int, int], reply: Reply) -> None:
+        first, end = wanted
+        self._wanted = end - first
+        if reply.status == 206:
+            came = content_range(reply.headers.get("content-range", ""))
+            if came is None or came[0] != first or came[1] > end or (came[1] < end and not self._ask.may_be_shorter):
+                words = f"{self._ask.what}: the server sends other bytes than it was asked for"
+                raise SourceError(Reason.TRUNCATED, words, is_passing=True)
+            self._wanted = came[1] - first
+        elif first > MAX_SKIP:
+            raise SourceError(Reason.TOO_LARGE, f"{self._ask.what}: the server ignores ranges, and it lies far inside")
+        else:
+            self._skip = first
+
+    def _unpacker(self, reply: Reply) -> "zlib._Decompress | None":
+        coding = reply.headers.get("content-encoding", "identity").strip().lower()
+        if coding in ("identity", ""):
+            return None
+        if coding not in ("gzip", "x-gzip", "deflate") or not self._ask.gzip:
+            words = f"{self._ask.what}: the server compressed it ({coding[:20]!r}), which nobody asked for"
+            raise SourceError(Reason.UNDECODABLE, words)
+        return zlib.decompressobj(47)
+
+    def _too_large(self) -> SourceError:
+        return SourceError(Reason.TOO_LARGE, f"{self._ask.what}: is larger than {self._ask.max_bytes} bytes")
+
+    def take(self, chunk: bytes) -> bytes:
+        """Return what is wanted of a chunk."""
+        if self._unpack is not None:
+            try:
+                chunk = self._unpack.decompress(chunk, self._ask.max_bytes + 1)
+            except zlib.error as exc:
+                raise SourceError(Reason.UNDECODABLE, f"{self._ask.what}: can't be unpacked") from exc
+        passed = min(self._skip, len(chunk))
+        self._skip -= passed
+        chunk = chunk[passed:]
+        if self._wanted is not None:
+            self._has_more = len(chunk) > self._wanted - self.taken
+            chunk = chunk[: self._wanted - self.taken]
+        self.taken += len(chunk)
+        if self.taken > self._ask.max_bytes:
+            raise self._too_large()
+        return chunk
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is wanted of a body that goes on."""
+        return self._wanted is not None and self.taken >= self._wanted and (self._is_whole or self._has_more)
+
+    def check_end(self) -> None:
+        """See that all came."""
+        is_short = self._wanted is not None and self.taken < self._wanted and not self._ask.may_be_shorter
+        if is_short or (self._unpack is not None and not self._unpack.eof):
+            raise SourceError(Reason.TRUNCATED, f"{self._ask.what}: the answer ended too soon", is_passing=True)
+
+
+class Pace:
+    """Gives up a body that drips: fewer bytes over a window than are worth waiting for."""
+
+    def __init__(self, patience: Patience, what: str) -> None:
+        """Begin to count."""
+        self._patience = patience
+        self._what = what
+        self._began = trio.current_time()
+        self._bytes = 0
+
+    def note(self, count: int) -> None:
+        """Count what came.
+
+        Raises:
+            SourceError: ``timeout``; it is too little.
+        """
+        self._bytes += count
+        seconds = trio.current_time() - self._began
+        if seconds < self._patience.window_s:
+            return
+        if self._bytes < self._patience.least_rate * seconds:
+            words = f"{self._what}: came at {self._bytes / seconds:.0f} bytes a second, which is given up"
+            raise SourceError(Reason.TIMEOUT, words, is_passing=True)
+        self._began, self._bytes = trio.current_time(), 0

@@ -1,0 +1,220 @@
+"""A request as clipcut means it: redirects by hand, the bytes asked for and no others, retries, bounds on everything.
+
+``http`` sends one request; here is what becomes of the answers.
+"""
+
+import datetime as dt
+import email.utils
+import random
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import attrs
+import stamina
+import stamina.instrumentation
+import trio
+
+from clipcut.errors import Reason, SourceError
+from clipcut.events import Retry, Told
+from clipcut.sources.addresses import Zone
+from clipcut.sources.ask import Answer, Ask, Patience
+from clipcut.sources.body import FileSink, MemorySink, Pace, Sink, Window
+from clipcut.sources.hosts import Hosts
+from clipcut.sources.http import Reply, Wire
+
+MAX_REDIRECTS = 8
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_EXACT_REASONS = {401: Reason.HTTP_401, 403: Reason.HTTP_403, 404: Reason.HTTP_404, 410: Reason.HTTP_410}
+_PASSING_STATUSES = frozenset({408, 425, 429})
+
+
+def retry_after(value: str | None, now: dt.datetime) -> float | None:
+    """Return how many seconds a ``Retry-After`` asks for; a moment that is past is 0, what can't be read is None."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:12])
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def _status_failure(reply: Reply, what: str) -> SourceError:
+    status = reply.status
+    is_passing = status in _PASSING_STATUSES or status >= 500
+    reason = Reason.HTTP_5XX if status >= 500 else _EXACT_REASONS.get(status, Reason.HTTP_4XX)
+    reason = Reason.HTTP_429 if status == 429 else reason
+    return SourceError(reason, f"{what}: the server answers {status}", is_passing=is_passing)
+
+
+@attrs.define(kw_only=True)
+class Fetcher:
+    """Fetches things for one render.
+
+    Attributes:
+        wire: Sends the requests.
+        rate: Tells how many requests a second one host may get; None for any number.
+        patience: How long is waited for what.
+        max_retry: Tells how often a request may be sent again.
+        jitter: Picks a wait between 0 and its argument, in seconds.
+        requests, retries, bytes_fetched: Counted over the whole render; bytes of bodies, as they came.
+    """
+
+    wire: Wire
+    rate: Callable[[], float | None] = lambda: None
+    patience: Patience = attrs.field(factory=Patience)
+    max_retry: Callable[[], int] = lambda: 3
+    jitter: Callable[[float], float] = lambda most: random.uniform(0, most)  # noqa: S311
+    requests: int = 0
+    retries: int = 0
+    bytes_fetched: int = 0
+    hosts: Hosts = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Know no host yet; and keep stamina from logging by itself: its hooks would show a call's arguments."""
+        self.hosts = Hosts(self.rate, self.patience.pause_s)
+        stamina.instrumentation.set_on_retry_hooks([])
+
+    async def fetch(self, ask: Ask, sink: Sink, told: Told) -> Answer:
+        """Fetch something, again and again if it fails in passing.
+
+        Args:
+            ask: What is wanted.
+            sink: Where it goes.
+            told: Is told of each time that it is sent again.
+
+        Raises:
+            SourceError: It can't be had.
+        """
+        failures: list[SourceError] = []
+        waits: list[float] = []
+
+        def wait(exc: Exception) -> bool | float:
+            if not isinstance(exc, SourceError) or not exc.is_passing or len(waits) >= self.max_retry():
+                return False
+            failures.append(exc)
+            backoff = min(self.patience.backoff_most_s, self.patience.backoff_s * 2 ** len(waits))
+            waits.append(max(self.jitter(backoff), self.hosts[_host(ask.url)].pause_left))
+            return waits[-1]
+
+        try:
+            async for attempt in stamina.retry_context(on=wait, attempts=None, timeout=None):
+                with attempt:
+                    if failures:
+                        self.retries += 1
+                        told(Retry(len(failures), waits[-1], failures[-1].reason))
+                    await sink.restart()
+                    return await self._follow(ask, sink)
+        except SourceError as exc:
+            if not failures:
+                raise
+            words = f"{exc} (asked {len(failures) + 1} times)"
+            raise SourceError(exc.reason, words, is_passing=exc.is_passing) from exc
+        raise AssertionError("unreachable")
+
+    async def fetch_bytes(self, ask: Ask, told: Told) -> tuple[bytes, Answer]:
+        """Fetch something small into memory."""
+        sink = MemorySink()
+        answer = await self.fetch(ask, sink, told)
+        return bytes(sink.data), answer
+
+    async def fetch_file(self, ask: Ask, path: Path, threads: trio.CapacityLimiter, told: Told) -> Answer:
+        """Fetch something into a file."""
+        sink = FileSink(path, threads)
+        answer = await self.fetch(ask, sink, told)
+        await sink.finish()
+        return answer
+
+    async def _follow(self, ask: Ask, sink: Sink) -> Answer:
+        """Go where redirects lead; each hop is looked at as if a playlist had named it."""
+        url, led_by = ask.url, ask.led_by
+        for _ in range(MAX_REDIRECTS + 1):
+            answer, location = await self._once(ask, url, led_by, sink)
+            if location is None:
+                return answer
+            url, led_by = _join(url, location, ask.what), answer.zone
+        raise SourceError(Reason.REFUSED, f"{ask.what}: redirected more than {MAX_REDIRECTS} times")
+
+    async def _once(self, ask: Ask, url: str, led_by: Zone | None, sink: Sink) -> tuple[Answer, str | None]:
+        """Send one request; return where the answer came from, and where it leads if it is a redirect."""
+        headers = dict(ask.access.headers_for(url))
+        if ask.byte_range is not None:
+            headers["Range"] = f"bytes={ask.byte_range[0]}-{ask.byte_range[1] - 1}"
+        if ask.gzip:
+            headers["Accept-Encoding"] = "gzip"
+        async with self.hosts[_host(url)].place():
+            self.requests += 1
+            try:
+                with trio.fail_after(self.patience.total_s):
+                    async with self.wire.get(
+                        url,
+                        headers,
+                        led_by=led_by,
+                        connect_s=self.patience.connect_s,
+                        silence_s=self.patience.silence_s,
+                    ) as reply:
+                        return await self._take(ask, url, reply, sink)
+            except trio.TooSlowError as exc:
+                words = f"{ask.what}: took longer than {self.patience.total_s:.0f} s"
+                raise SourceError(Reason.TIMEOUT, words, is_passing=True) from exc
+            except SourceError as exc:
+                raise _about(exc, ask.what) from exc
+
+    async def _take(self, ask: Ask, url: str, reply: Reply, sink: Sink) -> tuple[Answer, str | None]:
+        answer = Answer(url=url, zone=reply.zone, headers=reply.headers)
+        if reply.status in _REDIRECTS and "location" in reply.headers:
+            return answer, reply.headers["location"]
+        if reply.status not in (200, 206) or (reply.status == 206 and ask.byte_range is None):
+            raise self._refused(ask, url, reply)
+        window, pace = Window(ask, reply), Pace(self.patience, ask.what)
+        while not window.is_full and (chunk := await reply.read()):
+            self.bytes_fetched += len(chunk)
+            pace.note(len(chunk))
+            await sink.write(window.take(chunk))
+        window.check_end()
+        return answer, None
+
+    def _refused(self, ask: Ask, url: str, reply: Reply) -> SourceError:
+        """Turn a status into a failure, and let the host have the pause that it asks for."""
+        failure = _status_failure(reply, ask.what)
+        asked = retry_after(reply.headers.get("retry-after"), dt.datetime.now(dt.UTC))
+        if asked is None or not failure.is_passing:
+            return failure
+        if asked > self.patience.pause_s:
+            words = f"{failure}, and asks for {asked:.0f} s of patience, more than {self.patience.pause_s:.0f}"
+            return SourceError(failure.reason, words)
+        self.hosts[_host(url)].pause(asked)
+        return failure
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _about(failure: SourceError, what: str) -> SourceError:
+    """Begin a failure's words with what was asked for."""
+    if str(failure).startswith(what):
+        return failure
+    return SourceError(failure.reason, f"{what}: {failure}", is_passing=failure.is_passing)
+
+
+def _join(url: str, location: str, what: str) -> str:
+    """Return where a redirect leads.
+
+    Raises:
+        SourceError: ``refused``; it isn't an http(s) address.
+    """
+    try:
+        target = urljoin(url, location)
+        parts = urlsplit(target)
+        is_fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_fine = False
+    if not is_fine:
+        raise SourceError(Reason.REFUSED, f"{what}: redirected to something that is no http(s) address")
+    return target
