@@ -15,6 +15,7 @@ from clipcut import __version__
 from clipcut.commands import (
     ConfigOption,
     FFmpegOption,
+    IndexOption,
     PlainCommand,
     TimelineArgument,
     check_command,
@@ -168,6 +169,7 @@ def render_command(  # noqa: PLR0913  flag declarations
     ] = False,
     config: ConfigOption = None,
     ffmpeg: FFmpegOption = None,
+    index_id: IndexOption = None,
 ) -> None:
     """Cut, fall back where needed, join, report: the main job."""
     settings = read_settings(
@@ -187,12 +189,14 @@ def render_command(  # noqa: PLR0913  flag declarations
     )
     log_path = current_folder() / log_file if log_file is not None else None
     manner = Manner(log_file=log_path, verbose=verbose, quiet=quiet)
-    raise typer.Exit(_render(timeline, output, settings, manner, force=force))
+    raise typer.Exit(_render(timeline, output, settings, manner, force=force, index_id=index_id))
 
 
-def _render(name: str, output: str | None, settings: Settings, manner: Manner, *, force: bool) -> int:
+def _render(
+    name: str, output: str | None, settings: Settings, manner: Manner, *, force: bool, index_id: str | None
+) -> int:
     """Check everything, then render; return the exit code."""
-    document, data, base = read_timeline(name)
+    document, data, base = read_timeline(name, index_id)
     plan = build_plan(document, base)
     job = prepare(
         document,

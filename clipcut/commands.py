@@ -12,7 +12,10 @@ from typer.core import TyperCommand
 from clipcut.errors import Mistake, SettingsError
 from clipcut.files import why_unreadable
 from clipcut.inputs import read_settings, read_timeline
-from clipcut.plan import Method, Plan, build_plan
+from clipcut.jsonio import document_text, timeline_document
+from clipcut.plan import Method, Plan, build_plan, needs_network
+from clipcut.planning import look_ahead
+from clipcut.preflight import refuse_bad_variables
 from clipcut.schema import timeline_schema
 from clipcut.settings import Settings
 from clipcut.signals import until_signalled
@@ -35,6 +38,15 @@ FFmpegOption = Annotated[
         "--ffmpeg", metavar="PATH", rich_help_panel=GENERAL, help="FFmpeg to use. [dim]default: the packaged one[/]"
     ),
 ]
+IndexOption = Annotated[
+    str | None,
+    typer.Option(
+        "--index-id",
+        metavar="ID",
+        rich_help_panel=GENERAL,
+        help="For Jockey lists: the TwelveLabs index of their videos.",
+    ),
+]
 
 
 class PlainCommand(TyperCommand):
@@ -45,9 +57,9 @@ class PlainCommand(TyperCommand):
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
 
-def check_command(timeline: TimelineArgument) -> None:
+def check_command(timeline: TimelineArgument, index_id: IndexOption = None) -> None:
     """Find every mistake of a timeline at once, without any network."""
-    document, _, base = read_timeline(timeline)
+    document, _, base = read_timeline(timeline, index_id)
     plan = build_plan(document, base)
     for line in _missing_media(plan):
         tell(f"warning: {line}")
@@ -76,14 +88,29 @@ def _missing_media(plan: Plan) -> Iterator[str]:
 def plan_command(
     timeline: TimelineArgument,
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print it as JSON.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", metavar="", help="Fetch nothing: what only the network knows stays open.")
+    ] = False,
+    config: ConfigOption = None,
+    index_id: IndexOption = None,
 ) -> None:
-    """Show what render would do: each clip's place in the output, its range, its ladder."""
-    document, _, base = read_timeline(timeline)
+    """Show what render would do: each clip's place in the output, its rung, what has to be fetched for it.
+
+    Of network sources only playlists and indexes are fetched.
+    """
+    document, _, base = read_timeline(timeline, index_id)
     plan = build_plan(document, base)
+    found = None
+    if needs_network(plan) and not offline:
+        refuse_bad_variables(document, timeline)
+        seen = trio.run(look_ahead, plan, read_settings(config))
+        if isinstance(seen, int):
+            raise typer.Exit(seen)
+        found = seen
     if as_json:
-        say(json.dumps(plan_document(plan), indent=2, ensure_ascii=False))
+        say(document_text(plan_document(plan, found) | {"timeline": timeline_document(document)}))
         return
-    for line in plan_lines(plan):
+    for line in plan_lines(plan, found):
         say(line)
 
 

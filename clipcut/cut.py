@@ -26,7 +26,7 @@ from clipcut.ffmpeg.tools import Tool
 from clipcut.limits import Limits
 from clipcut.plan import Edit, Method, Rung
 from clipcut.results import CutFile
-from clipcut.sources.resolve import LocalPart, Part, Probes, Remote
+from clipcut.sources.resolve import LocalPart, Part, Probes, Remote, RenewedError
 from clipcut.timeline import Output
 
 T = TypeVar("T")
@@ -98,9 +98,14 @@ class FFmpegCutter:
         if rung.method is Method.LOCAL:
             return (await self._cut_part(LocalPart(edit, Path(rung.location), self._probes), rung.method, told),)
         assert self.remote is not None  # noqa: S101  a plan with network sources has one
+        while True:
+            with contextlib.suppress(RenewedError):
+                return await self._cut_remote(self.remote, edit, rung, told)
+
+    async def _cut_remote(self, remote: Remote, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         self.listener.clip_stage(edit, rung.method, Stage.FETCH)
         pieces: list[CutFile] = []
-        async with self.remote.parts(edit, rung, told) as parts:
+        async with remote.parts(edit, rung, told) as parts:
             try:
                 for part in parts:
                     pieces.append(await self._cut_part(part, rung.method, told))  # noqa: PERF401  kept if one fails

@@ -121,14 +121,34 @@ class SourceError(ClipcutError):
         reason: Why, for scripts; the message is for people.
         is_passing: Whether the same request may go well a moment later.
         is_known: Whether nobody asked this time, as the answer is known from before.
+        is_changed: Whether a file behind HTTP isn't the one any more that its index came from.
     """
 
-    def __init__(self, reason: Reason, message: str, *, is_passing: bool = False, is_known: bool = False) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        is_passing: bool = False,
+        is_known: bool = False,
+        is_changed: bool = False,
+    ) -> None:
         """Keep the reason apart from the words."""
         self.reason = reason
         self.is_passing = is_passing
         self.is_known = is_known
+        self.is_changed = is_changed
         super().__init__(message)
+
+    def again(self, message: str | None = None, *, is_known: bool | None = None) -> "SourceError":
+        """Return the same failure, perhaps in other words: one exception in several tasks would mix their traces."""
+        return SourceError(
+            self.reason,
+            str(self) if message is None else message,
+            is_passing=self.is_passing,
+            is_known=self.is_known if is_known is None else is_known,
+            is_changed=self.is_changed,
+        )
 
 
 class ToolError(ClipcutError):

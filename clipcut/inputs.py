@@ -2,13 +2,17 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from clipcut.errors import Mistake, SettingsError, TimelineError
-from clipcut.jsonio import MAX_BYTES, load_timeline
+from clipcut.jockey import is_jockey_list, structure_jockey_list
+from clipcut.jsonio import MAX_BYTES, parse_document, structure_timeline
 from clipcut.settings import Settings, find_config, resolve_settings
 from clipcut.timeline import Timeline
+
+NOT_FOR_TIMELINES = "is only for Jockey lists; a timeline's TwelveLabs sources name their index; leave it out"
 
 
 def current_folder() -> Path:
@@ -23,11 +27,36 @@ def current_folder() -> Path:
         raise SettingsError("Nothing can be done here:", [Mistake("the current folder", f"{exc.strerror}")]) from exc
 
 
-def read_timeline(name: str) -> tuple[Timeline, bytes, Path]:
+def load_document(data: bytes, name: str, index_id: str | None = None) -> Timeline:
+    """Read a version 1 timeline or a Jockey list, whichever it is.
+
+    Args:
+        data: The document, UTF-8 JSON.
+        name: What the user calls it, for messages.
+        index_id: The TwelveLabs index of a Jockey list's videos; None for a timeline.
+
+    Raises:
+        TimelineError: With every mistake that it has.
+    """
+    document = parse_document(data, name)
+    if is_jockey_list(document, is_expected=index_id is not None):
+        return structure_jockey_list(document, name, index_id)
+    if index_id is None:
+        return structure_timeline(document, name)
+    others: Sequence[Mistake] = ()
+    try:
+        structure_timeline(document, name)
+    except TimelineError as exc:
+        others = exc.mistakes
+    raise TimelineError(f"{name} can't be used:", [Mistake("--index-id", NOT_FOR_TIMELINES), *others])
+
+
+def read_timeline(name: str, index_id: str | None = None) -> tuple[Timeline, bytes, Path]:
     """Return the timeline, the document, and the folder that its paths start from.
 
     Args:
         name: Its path, or ``-`` for standard input.
+        index_id: The TwelveLabs index of a Jockey list's videos; None for a timeline.
 
     Raises:
         TimelineError: It can't be read, or has mistakes.
@@ -36,13 +65,13 @@ def read_timeline(name: str) -> tuple[Timeline, bytes, Path]:
     try:
         if name == "-":
             data = sys.stdin.buffer.read(MAX_BYTES + 1)
-            return load_timeline(data, "stdin"), data, cwd
+            return load_document(data, "stdin", index_id), data, cwd
         path = cwd / name
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as exc:
         raise TimelineError("The timeline can't be used:", [Mistake(name, f"can't be read: {exc.strerror}")]) from exc
-    return load_timeline(data, name), data, path.parent
+    return load_document(data, name, index_id), data, path.parent
 
 
 def read_settings(config: str | None, **flags: Any) -> Settings:

@@ -1,10 +1,11 @@
-"""JSON to model: one cattrs converter, every mistake with its JSON path; and the JSON Schema of the same model."""
+"""JSON to model: one cattrs converter, every mistake with its JSON path; and the model back to JSON."""
 
 import json
 import re
 import typing
 from collections import abc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
 import attrs
@@ -12,14 +13,16 @@ import cattrs
 from cattrs.errors import AttributeValidationNote, ForbiddenExtraKeysError, IterableValidationNote
 
 from clipcut.errors import Mistake, TimelineError, child_path, nearest
+from clipcut.redact import redact_url
 from clipcut.scalars import ID_PATTERN, Number, Scalar, choice, show
-from clipcut.timebase import MAX_SECONDS
+from clipcut.timebase import MAX_SECONDS, parse_decimal
 from clipcut.timeline import (
     Clip,
     Output,
     Soundtrack,
     Source,
     Timeline,
+    automatic_id,
     clip_mistakes,
     id_mistakes,
     named_clips,
@@ -31,10 +34,16 @@ MAX_CLIPS = 100_000
 MAX_DEPTH = 16
 TOP_LEVEL = ("version", "output", "sources", "soundtrack", "clips")
 ID_RULE = "write 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit"
+HIDDEN = "…"
+_AUTH_SCHEMES = "ApiKey|Basic|Bearer|Digest|DPoP|Key|Negotiate|OAuth|Token"
+_NO_SECRET = re.compile(rf"((?i:{_AUTH_SCHEMES}) +)?(\$\{{[A-Za-z_][A-Za-z0-9_]*\}} *)*", re.ASCII)
+_PLACES = 40
+"""How many digits ``parse_decimal`` reads after the point."""
+
 _T = typing.TypeVar("_T")
 
 
-class _Object(dict[str, Any]):
+class JsonObject(dict[str, Any]):
     """A JSON object that remembers the keys that stood in it twice."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
@@ -71,7 +80,7 @@ def parse_document(data: bytes, name: str) -> object:
             raise ValueError(f"is larger than {MAX_BYTES // 2**20} MiB")
         document = json.loads(
             data.decode("utf-8-sig"),
-            object_pairs_hook=_Object,
+            object_pairs_hook=JsonObject,
             parse_float=Number,
             parse_int=lambda text: int(text) if len(text) <= 18 else Number(text),
             parse_constant=_refuse_constant,
@@ -95,10 +104,24 @@ def scalar_of(kind: object) -> Scalar | None:
     return next((extra for extra in getattr(kind, "__metadata__", ()) if isinstance(extra, Scalar)), None)
 
 
-def _expect_object(value: object) -> _Object:
-    if not isinstance(value, _Object):
+def expect_object(value: object) -> JsonObject:
+    """Return a value that is an object.
+
+    Raises:
+        ValueError: It isn't.
+    """
+    if not isinstance(value, JsonObject):
         raise ValueError(f"{show(value)} is not an object; write {{...}}")  # noqa: TRY004  the reader collects these
     return value
+
+
+def clips_problem(value: object) -> str | None:
+    """Return why a value can't be the list of clips; None if it can."""
+    if not isinstance(value, list) or not value:
+        return f"{show(value)} is not a list of clips; write [{{...}}, ...], at least one"
+    if len(value) > MAX_CLIPS:
+        return f"{len(value)} clips are more than {MAX_CLIPS}; split the timeline"
+    return None
 
 
 def is_mapping(kind: Any) -> bool:
@@ -116,11 +139,11 @@ def _make_converter() -> cattrs.Converter:
 
     def class_hook(kind: Any) -> Callable[[object, Any], Any]:
         structure = cattrs.gen.make_dict_structure_fn(kind, converter)
-        return lambda value, kind: structure(_expect_object(value), kind)
+        return lambda value, kind: structure(expect_object(value), kind)
 
     def mapping_hook(kind: Any) -> Callable[[object, Any], Any]:
         structure = cattrs.gen.mapping_structure_factory(kind, converter)
-        return lambda value, kind: structure(_expect_object(value), kind)
+        return lambda value, kind: structure(expect_object(value), kind)
 
     converter.register_structure_hook_factory(attrs.has, class_hook)
     converter.register_structure_hook_factory(is_mapping, mapping_hook)
@@ -170,7 +193,7 @@ class _Reader:
             self.mistakes += _walk(exc, path)
             return None
 
-    def top_level(self, document: _Object) -> None:
+    def top_level(self, document: JsonObject) -> None:
         """Note keys that are unknown, missing or repeated, and any version but 1."""
         self.repeated_keys(document, "$")
         for key in document:
@@ -188,7 +211,7 @@ class _Reader:
 
     def repeated_keys(self, value: object, path: str) -> None:
         """Note every key that stands twice in one object, however deep."""
-        if isinstance(value, _Object):
+        if isinstance(value, JsonObject):
             twice = [child_path(path, key) for key in value.repeated]
             self.mistakes += [Mistake(where, "stands twice in one object; keep one") for where in twice]
         children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -197,7 +220,7 @@ class _Reader:
 
     def sources(self, value: object) -> dict[str, Source | None] | None:
         """Structure each source by itself; None stands for one with mistakes, or for all of them."""
-        if not isinstance(value, _Object):
+        if not isinstance(value, JsonObject):
             what = f'{show(value)} is not an object; write {{"NAME": {{...}}, ...}}'
             self.mistakes.append(Mistake("$.sources", what))
             return None
@@ -211,16 +234,10 @@ class _Reader:
                 self.mistakes += source_mistakes(video_id, source)
         return found
 
-    def clips(self, value: object) -> "list[_ReadClip]":
+    def clips(self, value: Any) -> "list[_ReadClip]":
         """Structure each clip by itself."""
-        if not isinstance(value, list) or not value:
-            what = f"{show(value)} is not a list of clips; write [{{...}}, ...], at least one"
-            self.mistakes.append(Mistake("$.clips", what))
-            return []
-        if len(value) > MAX_CLIPS:
-            self.mistakes.append(
-                Mistake("$.clips", f"{len(value)} clips are more than {MAX_CLIPS}; split the timeline")
-            )
+        if (problem := clips_problem(value)) is not None:
+            self.mistakes.append(Mistake("$.clips", problem))
             return []
         return [self.clip(item, f"$.clips[{index}]") for index, item in enumerate(value)]
 
@@ -228,7 +245,7 @@ class _Reader:
         """Structure one clip; one with mistakes keeps its good fields, so that what is wrong between them shows too."""
         before = len(self.mistakes)
         clip = self.read(item, Clip, where)
-        if clip is not None or not isinstance(item, _Object):
+        if clip is not None or not isinstance(item, JsonObject):
             return _ReadClip(clip)
         bad = {mistake.where.removeprefix(f"{where}.") for mistake in self.mistakes[before:]}
         known = {field.name for field in attrs.fields(Clip)} - bad
@@ -238,7 +255,7 @@ class _Reader:
         if bad & {"start", "end", "duration"}:  # nothing can be said of its length, only of which fields it has
             kept["start"] = 0
             kept |= {key: MAX_SECONDS for key in ("end", "duration") if item.get(key) is not None}
-        return _ReadClip(self._converter.structure(_Object(list(kept.items())), Clip), frozenset(bad))
+        return _ReadClip(self._converter.structure(JsonObject(list(kept.items())), Clip), frozenset(bad))
 
 
 @attrs.frozen
@@ -266,11 +283,11 @@ def structure_timeline(document: object, name: str) -> Timeline:
         TimelineError: With every mistake, in document order as far as the pieces allow.
     """
     reader = _Reader()
-    if not isinstance(document, _Object):
+    if not isinstance(document, JsonObject):
         what = f"{show(document)} is not an object; a timeline begins with {{"
         raise TimelineError(f"{name} can't be used:", [Mistake("$", what)])
     reader.top_level(document)
-    output = reader.read(document.get("output", _Object([])), Output, "$.output")
+    output = reader.read(document.get("output", JsonObject([])), Output, "$.output")
     has_soundtrack = document.get("soundtrack") is not None
     soundtrack = reader.read(document["soundtrack"], Soundtrack, "$.soundtrack") if has_soundtrack else None
     sources = reader.sources(document["sources"]) if "sources" in document else None
@@ -301,3 +318,111 @@ def load_timeline(data: bytes, name: str = "the timeline") -> Timeline:
         TimelineError: With every mistake that it has, each with its JSON path and what to write instead.
     """
     return structure_timeline(parse_document(data, name), name)
+
+
+def _is_written_as(number: float, value: Fraction) -> bool:
+    """Tell whether the text of a float is read as exactly this value."""
+    try:
+        return parse_decimal(repr(number)) == value
+    except ValueError:  # an exponent that nobody reads
+        return False
+
+
+def _json_number(value: Fraction) -> int | float | Number:
+    """Return a number as JSON writes it exactly: a float only where its text is the decimal that is meant.
+
+    A number without an end to its decimals, which no document can bring, is rounded to a float.
+    """
+    if value.denominator == 1:
+        return int(value)
+    places = next((places for places in range(2 * _PLACES + 1) if (value * 10**places).denominator == 1), None)
+    if places is None or _is_written_as(float(value), value):
+        return float(value)
+    after = min(places, _PLACES)
+    digits = str(int(abs(value) * 10**places)).rjust(after + 1, "0")
+    sign, exponent = "-" if value < 0 else "", f"e-{places - after}" if places > after else ""
+    return Number(f"{sign}{digits[:-after]}.{digits[-after:]}{exponent}")
+
+
+def _written(value: Any) -> Any:
+    """Return a value of the model as JSON."""
+    if isinstance(value, Fraction):
+        return _json_number(value)
+    if isinstance(value, tuple):
+        return [_written(item) for item in value]
+    return _fields(value) if attrs.has(type(value)) else value
+
+
+def _fields(model: attrs.AttrsInstance) -> dict[str, Any]:
+    """Return the fields of a part of the model that aren't at their defaults."""
+    values = ((field, getattr(model, field.name)) for field in attrs.fields(type(model)))
+    return {field.name: _written(value) for field, value in values if value != field.default}
+
+
+def _output_document(output: Output) -> dict[str, Any]:
+    fields = _fields(output)
+    if "fps" in fields and output.fps.denominator != 1:
+        fields["fps"] = f"{output.fps.numerator}/{output.fps.denominator}"
+    return fields
+
+
+def _shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value if _NO_SECRET.fullmatch(value) else HIDDEN for name, value in headers.items()}
+
+
+def _source_document(source: Source) -> dict[str, Any]:
+    fields = _fields(source)
+    if source.url is not None and "://" in source.url and re.search("[?#@]", source.url):
+        fields["url"] = redact_url(source.url)
+    if source.headers is not None:
+        fields["headers"] = _shown_headers(source.headers)
+    return fields
+
+
+def _clip_document(index: int, clip: Clip) -> dict[str, Any]:
+    fields = _fields(clip)
+    if clip.id == automatic_id(index):
+        del fields["id"]
+    return fields
+
+
+def timeline_document(timeline: Timeline) -> dict[str, Any]:
+    """Return a timeline as a version 1 document that anybody may see, without what is at its default.
+
+    ``load_timeline`` reads what ``document_text`` makes of it back to an equal timeline, to the last digit, unless
+    something was taken out. Addresses lose query, fragment and user information. A header's value stays if it is
+    nothing but ``${NAME}`` references, also after the word of an authentication scheme (``Bearer ${TOKEN}``); any
+    other may be a secret and becomes ``…``, which no header can carry: ``load_timeline`` names each one then, so that
+    it can't be sent by mistake.
+    """
+    output, soundtrack = _output_document(timeline.output), timeline.soundtrack
+    return {
+        "version": 1,
+        **({"output": output} if output else {}),
+        "sources": {video_id: _source_document(source) for video_id, source in timeline.sources.items()},
+        **({"soundtrack": _fields(soundtrack)} if soundtrack is not None else {}),
+        "clips": [_clip_document(index, clip) for index, clip in enumerate(timeline.clips)],
+    }
+
+
+def document_text(value: object, margin: str = "") -> str:
+    """Write a document as JSON, each field on a line of its own; the counterpart of ``parse_document``.
+
+    Args:
+        value: JSON values, and ``Number`` for those that no float holds.
+        margin: The blanks before each line but the first.
+    """
+    inner = f"{margin}  "
+    if isinstance(value, Number):
+        return value.text
+    if isinstance(value, dict) and value:
+        lines = [f"{_text(key)}: {document_text(item, inner)}" for key, item in value.items()]
+        return "\n".join(["{", ",\n".join(f"{inner}{line}" for line in lines), f"{margin}}}"])
+    if isinstance(value, list) and value:
+        lines = [document_text(item, inner) for item in value]
+        return "\n".join(["[", ",\n".join(f"{inner}{line}" for line in lines), f"{margin}]"])
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -110,22 +110,23 @@ class Render:
             yield cutter
             return
         from clipcut.sources.remote import Remote, open_fetcher  # noqa: PLC0415  a light start: it takes 200 ms
+        from clipcut.sources.remote_video import Bench  # noqa: PLC0415
 
         limits = self.limits
         async with (
             open_fetcher(os.environ, max_retry=lambda: limits.max_retry, rate=lambda: limits.rate) as self.fetcher,
             trio.open_nursery() as downloads,
         ):
-            cutter.remote = Remote(
-                plan=self.job.plan,
+            bench = Bench(
                 fetcher=self.fetcher,
-                threads=limits.threads,
-                listener=self.listener,
-                environ=os.environ,
+                output=self.job.plan.output,
                 folder=folder,
                 nursery=downloads,
+                threads=limits.threads,
                 probe=cutter.probe,
+                listener=self.listener,
             )
+            cutter.remote = Remote(plan=self.job.plan, environ=os.environ, bench=bench)
             yield cutter
             downloads.cancel_scope.cancel()
 

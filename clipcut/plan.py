@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from clipcut.timebase import frame_boundaries, sample_at
-from clipcut.timeline import Clip, Output, Soundtrack, Source, Timeline
+from clipcut.timeline import Clip, Output, Soundtrack, Source, Timeline, TwelveLabs
 
 
 class Method(enum.StrEnum):
@@ -28,11 +28,13 @@ class Rung:
         method: What kind of way.
         location: A URL, ``twelvelabs:INDEX/VIDEO``, an absolute path, or nothing for the placeholder.
         headers: What is sent to the URL's own origin, variables not filled in yet.
+        twelvelabs: The TwelveLabs video; None if it is none.
     """
 
     method: Method
     location: str = ""
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
+    twelvelabs: TwelveLabs | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -136,7 +138,8 @@ def build_ladder(source: Source, base: Path) -> tuple[Rung, ...]:
     """
     rungs = []
     if source.twelvelabs is not None:
-        rungs.append(Rung(Method.REMOTE, f"twelvelabs:{source.twelvelabs.index_id}/{source.twelvelabs.video_id}"))
+        location = f"twelvelabs:{source.twelvelabs.index_id}/{source.twelvelabs.video_id}"
+        rungs.append(Rung(Method.REMOTE, location, twelvelabs=source.twelvelabs))
     elif source.url is not None and is_remote(source.url):
         rungs.append(Rung(Method.REMOTE, source.url, source.headers or {}))
     elif source.url is not None:

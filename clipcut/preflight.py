@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from clipcut.errors import Mistake, SettingsError, TimelineError
+from clipcut.errors import Mistake, SettingsError, TimelineError, child_path
 from clipcut.ffmpeg.mux import MARK, SUFFIXES, is_ours
 from clipcut.ffmpeg.probe import soundtrack_problem
 from clipcut.files import file_mode, is_folder, is_regular_file, is_special, real_path, why_unreadable
@@ -16,7 +16,8 @@ from clipcut.plan import Method, Plan
 from clipcut.report import default_report_path
 from clipcut.settings import Settings
 from clipcut.sources.ask import variables_of
-from clipcut.timeline import Timeline
+from clipcut.sources.twelvelabs_key import base_problem, key_problem
+from clipcut.timeline import Timeline, clips_per_video
 
 
 @attrs.frozen(kw_only=True)
@@ -118,6 +119,16 @@ def _variable_mistakes(timeline: Timeline) -> Iterator[Mistake]:
                     yield Mistake(where, f"the variable {name} holds what no header can carry (it isn't shown here)")
 
 
+def _twelvelabs_mistakes(timeline: Timeline) -> Iterator[Mistake]:
+    """Yield why TwelveLabs can't be asked, for each of its videos that has clips."""
+    used = clips_per_video(timeline)
+    wanted = [name for name, source in timeline.sources.items() if source.twelvelabs is not None and name in used]
+    problems = [problem(os.environ) for problem in (key_problem, base_problem)] if wanted else []
+    for name in wanted:
+        where = f"{child_path('$.sources', name)}.twelvelabs"
+        yield from (Mistake(where, what) for what in problems if what is not None)
+
+
 def _mark(name: str) -> str:
     """Return what the output's comment says; a name may have bytes that are no text."""
     return f"{MARK} {Path(name).name}".encode("utf-8", "backslashreplace").decode("utf-8")
@@ -127,6 +138,20 @@ def _soundtrack_mistakes(plan: Plan) -> Iterator[Mistake]:
     """Yield why the soundtrack can't be used."""
     if plan.soundtrack is not None and (problem := soundtrack_problem(Path(plan.soundtrack.path))) is not None:
         yield Mistake("$.soundtrack.path", problem)
+
+
+def refuse_bad_variables(timeline: Timeline, name: str) -> None:
+    """See that the environment has what network sources need: headers' variables, the TwelveLabs key.
+
+    Args:
+        timeline: The checked timeline.
+        name: What the user calls it.
+
+    Raises:
+        TimelineError: With everything that is missing.
+    """
+    if mistakes := [*_variable_mistakes(timeline), *_twelvelabs_mistakes(timeline)]:
+        raise TimelineError(f"{name} can't be used:", mistakes)
 
 
 def prepare(
@@ -155,7 +180,7 @@ def prepare(
     Raises:
         TimelineError, SettingsError: Something can't be used; nothing was touched.
     """
-    if mistakes := [*_variable_mistakes(timeline), *_soundtrack_mistakes(plan)]:
+    if mistakes := [*_variable_mistakes(timeline), *_twelvelabs_mistakes(timeline), *_soundtrack_mistakes(plan)]:
         raise TimelineError(f"{name} can't be used:", mistakes)
     placeholder = Path(settings.placeholder_asset_path or packaged_placeholder())
     work_parent = Path(settings.work_dir) if settings.work_dir is not None else output.parent

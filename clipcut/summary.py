@@ -1,13 +1,17 @@
 """What people read: the closing summary of a render, the plan as a table, the check of a timeline."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clipcut.plan import Method, Plan
+from clipcut.plan import Edit, Method, Plan, needs_network
+from clipcut.planning import chosen_rung
 from clipcut.redact import redact
 from clipcut.report import shown_source, telling_attempt
 from clipcut.results import ClipResult, RenderResult, Status
 from clipcut.timebase import decimal_text, format_timecode
+
+if TYPE_CHECKING:
+    from clipcut.sources.forecast import Forecast, Piece
 
 _MARKS = {
     Status.FALLBACK_LOCAL: "local copy",
@@ -48,8 +52,13 @@ def summary_lines(result: RenderResult, report: str | None) -> Iterator[str]:
         yield f"report: {report}"
 
 
-def plan_document(plan: Plan) -> dict[str, Any]:
-    """Return the plan as JSON values: slots in frames and samples, each clip's ladder; what isn't known yet is null."""
+def plan_document(plan: Plan, found: "Forecast | None" = None) -> dict[str, Any]:
+    """Return the plan as JSON values: slots in frames and samples, ladders, and what the network would have to give.
+
+    Args:
+        plan: The clips.
+        found: What was found out of the network; None if it wasn't asked. What isn't known is null.
+    """
     output = plan.output
     return {
         "version": 1,
@@ -62,25 +71,50 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "samples": plan.samples,
             "duration_s": round(float(plan.seconds), 6),
         },
-        "clips": [
-            {
-                "id": edit.name,
-                "index": edit.index,
-                "video_id": edit.clip.video_id,
-                "start": float(edit.clip.start),
-                "end": float(edit.clip.start + edit.clip.length),
-                "start_frame": edit.slot.start_frame,
-                "frames": edit.slot.frames,
-                "start_sample": edit.slot.start_sample,
-                "samples": edit.slot.samples,
-                "segments": None,
-                "bytes": None,
-                "ladder": [
-                    {"method": rung.method, "source": shown_source(rung.location, rung.method)} for rung in edit.ladder
-                ],
-            }
-            for edit in plan.edits
-        ],
+        "totals": _totals(plan, found),
+        "clips": [_planned_clip(edit, found) for edit in plan.edits],
+    }
+
+
+def _totals(plan: Plan, found: "Forecast | None") -> dict[str, Any]:
+    if found is None:
+        nothing = None if needs_network(plan) else 0
+        return {"clips": len(plan.edits), "requests": nothing, "bytes": nothing}
+    return {"clips": len(plan.edits), "requests": found.requests, "bytes": found.size}
+
+
+def _planned_clip(edit: Edit, found: "Forecast | None") -> dict[str, Any]:
+    clip = found.clips.get(edit.index) if found is not None else None
+    pieces = clip.pieces if clip is not None else None
+    sizes = [piece.size for piece in pieces or ()]
+    return {
+        "id": edit.name,
+        "index": edit.index,
+        "video_id": edit.clip.video_id,
+        "start": float(edit.clip.start),
+        "end": float(edit.clip.start + edit.clip.length),
+        "start_frame": edit.slot.start_frame,
+        "frames": edit.slot.frames,
+        "start_sample": edit.slot.start_sample,
+        "samples": edit.slot.samples,
+        "rung": chosen_rung(edit, found),
+        "reason": clip.reason if clip is not None else None,
+        "message": redact(clip.message) if clip is not None and clip.message else None,
+        "segments": [_planned_piece(piece) for piece in pieces] if pieces is not None else None,
+        "bytes": None if pieces is None or None in sizes else sum(size or 0 for size in sizes),
+        "ladder": [{"method": rung.method, "source": shown_source(rung.location, rung.method)} for rung in edit.ladder],
+    }
+
+
+def _planned_piece(piece: "Piece") -> dict[str, Any]:
+    first, end = piece.byte_range or (None, None)
+    return {
+        "what": piece.what,
+        "source": piece.source,
+        "first_byte": first,
+        "end_byte": end,
+        "bytes": piece.size,
+        "shared": piece.is_shared,
     }
 
 
@@ -90,8 +124,32 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
-    """Yield the plan as a table: one line a clip, its place in the output, its range in the source, its ladder."""
+def _cost(edit: Edit, found: "Forecast") -> str:
+    """Say in few words what a clip would have the network give."""
+    clip = found.clips.get(edit.index)
+    if clip is None:
+        return "-"
+    if clip.pieces is None:
+        return str(clip.reason)
+    sizes = [piece.size for piece in clip.pieces]
+    size = "" if None in sizes else f", {sum(size or 0 for size in sizes) / 1e6:.2f} MB"
+    shared = sum(piece.is_shared for piece in clip.pieces)
+    return f"{count_text(len(clip.pieces), 'piece')}{size}{f', {shared} shared' if shared else ''}"
+
+
+def _network_line(found: "Forecast") -> str:
+    requests = "?" if found.requests is None else count_text(found.requests, "request")
+    size = "an unknown number of bytes" if found.size is None else f"{found.size / 1e6:.2f} MB"
+    return f"network: {requests}, {size}; what clips share is counted once"
+
+
+def plan_lines(plan: Plan, found: "Forecast | None" = None) -> Iterator[str]:
+    """Yield the plan as a table: one line a clip, its place in the output, its range in the source, its ladder.
+
+    Args:
+        plan: The clips.
+        found: What was found out of the network, for one column more; None if it wasn't asked.
+    """
     fps = plan.output.fps
     rows = [
         (
@@ -106,11 +164,15 @@ def plan_lines(plan: Plan) -> Iterator[str]:
                 for rung in edit.ladder
                 if rung.method is not Method.PLACEHOLDER or len(edit.ladder) > 1
             ),
+            *([_cost(edit, found)] if found is not None else []),
         )
         for edit in plan.edits
     ]
-    yield from _table(("clip", "at", "frame", "frames", "video", "from + length (s)", "ladder"), rows)
+    columns = ("clip", "at", "frame", "frames", "video", "from + length (s)", "ladder")
+    yield from _table((*columns, "network") if found is not None else columns, rows)
     rate = str(fps) if fps.denominator == 1 else f"{fps.numerator}/{fps.denominator}"
     size = f"{plan.output.width}x{plan.output.height} at {rate}/s"
     totals = f"{count_text(len(rows), 'clip')}, {count_text(plan.frames, 'frame')}"
     yield f"{totals}, {float(plan.seconds):.3f} s, {size}"
+    if found is not None:
+        yield _network_line(found)

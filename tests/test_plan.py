@@ -105,10 +105,17 @@ def test_build_plan_when_any(lengths: list[Fraction], fps: Fraction, sample_rate
             [Rung(Method.LOCAL, "/project/cuts/a.mp4"), Rung(Method.LOCAL, "/project/cuts/b.mp4")],
             id="local url first",
         ),
-        pytest.param(Source(twelvelabs=TWELVELABS), [Rung(Method.REMOTE, "twelvelabs:ix/vid")], id="twelvelabs"),
+        pytest.param(
+            Source(twelvelabs=TWELVELABS),
+            [Rung(Method.REMOTE, "twelvelabs:ix/vid", twelvelabs=TwelveLabs(index_id="ix", video_id="vid"))],
+            id="twelvelabs",
+        ),
         pytest.param(
             Source(twelvelabs=TWELVELABS, local=("a.mp4",)),
-            [Rung(Method.REMOTE, "twelvelabs:ix/vid"), Rung(Method.LOCAL, "/project/cuts/a.mp4")],
+            [
+                Rung(Method.REMOTE, "twelvelabs:ix/vid", twelvelabs=TwelveLabs(index_id="ix", video_id="vid")),
+                Rung(Method.LOCAL, "/project/cuts/a.mp4"),
+            ],
             id="twelvelabs, then a local copy",
         ),
     ],

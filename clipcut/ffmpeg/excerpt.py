@@ -67,6 +67,8 @@ class _Search:
         self._sound_tick = info.audio.time_base if info.audio is not None else Fraction(0)
         self._keyframe: int | None = None
         self._later: list[Packet] = []
+        self._video_bytes: list[tuple[int, int]] = []
+        self._sound_bytes: list[tuple[int, int]] = []
         self._sound_done = need.sound is None
         self._video_at: Fraction | None = None
         self._first: Fraction | None = None
@@ -112,6 +114,7 @@ class _Search:
             return  # beyond the clip, before its keyframe, or a picture that leads the keyframe and lacks its reference
         self._note(packet)
         self._later.append(packet)
+        self._video_bytes.append(_place(packet))
         if pts * self._tick <= self._need.last:  # else it is needed only if a picture of the clip comes after it
             self._writers.write_all(self._later)
             self._later.clear()
@@ -120,6 +123,7 @@ class _Search:
         """Begin anew at a later keyframe: no picture before it is needed."""
         if self._keyframe is not None:
             self._writers.restart(self._stream)
+            self._video_bytes.clear()
         self._keyframe = keyframe_pts
         self._later.clear()
         self.pictures.clear()
@@ -143,6 +147,7 @@ class _Search:
         elif end >= self._need.sound[0] - SOUND_LEAD:
             self.has_sound = True
             self._writers.write_all([packet])
+            self._sound_bytes.append(_place(packet))
 
     def check_cover(self, info: MediaInfo) -> None:
         """See that a piece of a longer source, read to its end or as far as needed, holds all that the clip needs.
@@ -150,6 +155,10 @@ class _Search:
         Raises:
             UncoveredError: It doesn't, and the source has more.
         """
+        if info.has_bytes is not None and not all(
+            info.has_bytes(first, end) for first, end in (*self._video_bytes, *self._sound_bytes)
+        ):
+            raise UncoveredError(Side.BEFORE)
         if info.has_before and (not self.found or self._lacks_lead()):
             raise UncoveredError(Side.BEFORE)
         if info.has_after and not self._is_done() and (not self._shows_last() or self._lacks_sound()):
@@ -180,6 +189,11 @@ class _Search:
         if not self.found:
             return True
         return self.saw_beyond and (self._sound_done or self._video_at > self._need.last + _SOUND_LAG)
+
+
+def _place(packet: "Packet") -> tuple[int, int]:
+    """Return where in the file a packet's bytes are, ``[first, end)``; from its begin on if that isn't known."""
+    return (packet.pos, packet.pos + packet.size) if packet.pos is not None and packet.pos >= 0 else (0, packet.size)
 
 
 def _needed_pictures(pictures: list[int], need: Need, video: VideoInfo) -> tuple[int, ...]:
@@ -216,7 +230,7 @@ def _scan(
 ) -> Excerpt | None:
     """Make the excerpt, looking for the keyframe from ``back`` seconds before the clip (None: from the start)."""
     with open_media(info.path) as source:
-        if file_identity(info.path) != info.identity:
+        if info.identity and file_identity(info.path) != info.identity:
             raise SourceError(Reason.UNDECODABLE, f"{info.called} was changed while the render was reading it")
         video = source.streams[info.video.index]
         has_sound = need.sound is not None and info.audio is not None and info.audio.path is None

@@ -11,6 +11,9 @@ SOUND_LEAD = Fraction(3, 10)
 SOUND_MARGIN = Fraction(1, 20)
 """Seconds of sound before the clip that a piece of a longer source must have at the least."""
 
+SOUND_TAIL = Fraction(1, 10)
+"""A clip that ends so many seconds before a segment does, or less, is taken to need sound of the next one."""
+
 SOUND_SKEW = Fraction(1, 2)
 """By how many seconds sound may come later in a file than the picture it belongs to."""
 

@@ -7,7 +7,7 @@ container formats of ``INPUT_FORMATS``.
 import contextlib
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,6 +123,8 @@ class MediaInfo:
         has_before, has_after: Whether the source goes on before and after this file, which is a piece of it.
         lenience: By how many seconds more than usual the last picture may be held, before the source goes on elsewhere.
         name: What it is called in messages, if not by its path.
+        is_piece: Whether it was put together for one clip: read from its begin, and gone soon.
+        has_bytes: Tells whether the bytes ``[first, end)`` of it are there; None if all of them are.
     """
 
     path: Path
@@ -135,16 +137,13 @@ class MediaInfo:
     has_after: bool = False
     lenience: Fraction = Fraction(0)
     name: str = ""
+    is_piece: bool = False
+    has_bytes: Callable[[int, int], bool] | None = attrs.field(default=None, eq=False)
 
     @property
     def called(self) -> str:
         """What people know it by."""
         return self.name or str(self.path)
-
-    @property
-    def is_piece(self) -> bool:
-        """Whether it was put together for one clip: read from its begin, and gone soon."""
-        return bool(self.name)
 
 
 def _still_format(path: Path) -> str | None:
@@ -201,6 +200,16 @@ def _is_cover_art(stream: "Stream") -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
+def chosen_video(container: "InputContainer") -> "Stream | None":
+    """Return the video stream that is used: the default one, else the first; never cover art."""
+    return _choose([stream for stream in container.streams.video if not _is_cover_art(stream)])
+
+
+def chosen_audio(container: "InputContainer") -> "Stream | None":
+    """Return the sound stream that is used: the default one, else the first."""
+    return _choose(list(container.streams.audio))
+
+
 def parse_rotation(lines: Sequence[str], index: int) -> int:
     """Read the angle of a stream's display matrix from FFmpeg's own description of a file, as PyAV doesn't tell it.
 
@@ -247,7 +256,7 @@ def _find_zero(container: "InputContainer", stream: "Stream", codec: str, path: 
 
 
 def _video_info(container: "InputContainer", path: Path) -> tuple[VideoInfo, bool]:
-    stream = _choose([stream for stream in container.streams.video if not _is_cover_art(stream)])
+    stream = chosen_video(container)
     if stream is None:
         raise SourceError(Reason.NO_VIDEO, f"{path} has no video stream")
     context = stream.codec_context
@@ -277,7 +286,7 @@ def _video_info(container: "InputContainer", path: Path) -> tuple[VideoInfo, boo
 
 
 def _audio_info(container: "InputContainer") -> AudioInfo | None:
-    stream = _choose(list(container.streams.audio))
+    stream = chosen_audio(container)
     if stream is None or stream.time_base is None:
         return None
     context = stream.codec_context

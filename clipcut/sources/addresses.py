@@ -17,7 +17,7 @@ KEPT_S = 60.0
 """How long an answer of the name service is used, in seconds."""
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_PRIVATE_NAMES = (".local", ".internal", ".home.arpa", ".lan")
+_PRIVATE_NAMES = (".local", ".localdomain", ".internal", ".home.arpa", ".lan")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -56,20 +56,23 @@ def zone_of(text: str) -> Zone:
         return Zone.LINK_LOCAL
     if address.is_multicast or address.is_unspecified or address.is_reserved:
         return Zone.RESERVED
-    return Zone.PUBLIC if address.is_global else Zone.PRIVATE
+    is_site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local  # is_global calls it global
+    return Zone.PUBLIC if address.is_global and not is_site_local else Zone.PRIVATE
 
 
 def zone_by_name(host: str) -> Zone:
     """Return the zone of a host that a proxy looks up: told by a literal address, or a name that is never public."""
+    name = host.rstrip(".").lower()
     try:
-        return zone_of(socket.inet_ntoa(socket.inet_aton(host)))  # also 0x7f.1 and 2130706433
+        return zone_of(socket.inet_ntoa(socket.inet_aton(name)))  # also 0x7f.1 and 2130706433
     except (OSError, UnicodeError, ValueError):
         pass
-    name = host.rstrip(".").lower()
     if ":" in name:
         return zone_of(name.strip("[]"))
     if name == "localhost" or name.endswith(".localhost"):
         return Zone.LOOPBACK
+    if "%" in name:  # the proxy may decode it, and find something else
+        return Zone.RESERVED
     return Zone.PRIVATE if name.endswith(_PRIVATE_NAMES) or "." not in name else Zone.PUBLIC
 
 

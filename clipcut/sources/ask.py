@@ -1,7 +1,8 @@
 """What is asked of the network: a request's facts, whose headers go along, how long is waited for what."""
 
+import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 import attrs
@@ -87,6 +88,9 @@ class Ask:
         byte_range: Half-open; None for everything.
         may_be_shorter: Whether the range may reach past the end of what is there.
         led_by: The zone of the document that led here; None for the user.
+        if_range: What the thing's ETag or time of change must still be, for a range of it.
+        of_size: How many bytes the whole must have, for a range of it.
+        pause: Reads from an answer's headers, its status and the time how long its host wants to be left alone.
         gzip: Whether the answer may be compressed.
     """
 
@@ -97,6 +101,9 @@ class Ask:
     byte_range: tuple[int, int] | None = None
     may_be_shorter: bool = False
     led_by: Zone | None = None
+    if_range: str | None = attrs.field(default=None, repr=False)
+    of_size: int | None = None
+    pause: Callable[[Mapping[str, str], int, dt.datetime], float | None] | None = None
     gzip: bool = False
 
 
@@ -106,4 +113,5 @@ class Answer:
 
     url: str = attrs.field(repr=redact_url)
     zone: Zone
+    status: int = 200
     headers: Mapping[str, str] = attrs.field(repr=False)

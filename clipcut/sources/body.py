@@ -1,5 +1,6 @@
 """An answer's body on its way to memory or a file: the bytes that were asked for and no others, and not too slowly."""
 
+import re
 import zlib
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ MAX_SKIP = 64 * 1024 * 1024
 """How many bytes are read past where a server ignores the range that was asked for."""
 
 _BATCH = 1 << 20
+_CONTENT_RANGE = re.compile(r"bytes +(\d{1,18})-(\d{1,18})(?:/.*)?", re.ASCII | re.IGNORECASE)
 
 
 class Sink(Protocol):
@@ -24,6 +26,9 @@ class Sink(Protocol):
 
     async def write(self, data: bytes) -> None:
         """Take some more."""
+
+    async def finish(self) -> None:
+        """All came; raises ``SourceError`` if it won't do, which ends this try and perhaps begins another."""
 
 
 class MemorySink:
@@ -40,6 +45,9 @@ class MemorySink:
     async def write(self, data: bytes) -> None:
         """Take some more."""
         self.data += data
+
+    async def finish(self) -> None:
+        """Be content."""
 
 
 class FileSink:
@@ -81,11 +89,16 @@ class FileSink:
 
 def content_range(value: str) -> tuple[int, int] | None:
     """Read ``bytes 0-99/1000`` as a half-open range; None if it is something else."""
-    unit, _, rest = value.strip().partition(" ")
-    first, dash, last = rest.partition("/")[0].partition("-")
-    if unit.lower() != "bytes" or not dash or not (first.isdigit() and last.isdigit() and len(first + last) < 40):
+    match = _CONTENT_RANGE.fullmatch(value.strip())
+    if match is None or int(match[1]) > int(match[2]):
         return None
-    return int(first), int(last) + 1
+    return int(match[1]), int(match[2]) + 1
+
+
+def total_size(value: str) -> int | None:
+    """Return how long the whole is that a ``Content-Range`` is a part of; None if it doesn't say."""
+    text = value.rpartition("/")[2].strip()
+    return int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else None
 
 
 class Window:
@@ -107,12 +120,14 @@ class Window:
         if ask.byte_range is None and declared.isascii() and declared.isdigit() and int(declared[:20]) > ask.max_bytes:
             raise self._too_large()
         self._unpack = self._unpacker(reply)
+        self._packed = 0
         self._has_more = False
         self.taken = 0
 
     def _choose(self, wanted: tuple[int, int], reply: Reply) -> None:
         first, end = wanted
         self._wanted = end - first
+        self._refuse_change(reply)
         if reply.status == 206:
             came = content_range(reply.headers.get("content-range", ""))
             if came is None or came[0] != first or came[1] > end or (came[1] < end and not self._ask.may_be_shorter):
@@ -123,6 +138,17 @@ class Window:
             raise SourceError(Reason.TOO_LARGE, f"{self._ask.what}: the server ignores ranges, and it lies far inside")
         else:
             self._skip = first
+
+    def _refuse_change(self, reply: Reply) -> None:
+        """See that it is a range of what was looked into before.
+
+        Raises:
+            SourceError: The server says that it isn't.
+        """
+        size = total_size(reply.headers.get("content-range", "")) if reply.status == 206 else None
+        if self._ask.of_size is not None and (reply.status != 206 or size not in (None, self._ask.of_size)):
+            words = f"{self._ask.what}: the file was changed while the render was reading it"
+            raise SourceError(Reason.UNDECODABLE, words, is_changed=True)
 
     def _unpacker(self, reply: Reply) -> "zlib._Decompress | None":
         coding = reply.headers.get("content-encoding", "identity").strip().lower()
@@ -136,13 +162,22 @@ class Window:
     def _too_large(self) -> SourceError:
         return SourceError(Reason.TOO_LARGE, f"{self._ask.what}: is larger than {self._ask.max_bytes} bytes")
 
+    def _unpacked(self, unpack: "zlib._Decompress", chunk: bytes) -> bytes:
+        self._packed += len(chunk)
+        if self._packed > self._ask.max_bytes:  # a packed body can be endless and unpack to nothing
+            raise self._too_large()
+        try:
+            chunk = unpack.decompress(chunk, self._ask.max_bytes + 1)
+        except zlib.error as exc:
+            raise SourceError(Reason.UNDECODABLE, f"{self._ask.what}: can't be unpacked") from exc
+        if unpack.unused_data:
+            raise SourceError(Reason.UNDECODABLE, f"{self._ask.what}: goes on after its packed part")
+        return chunk
+
     def take(self, chunk: bytes) -> bytes:
         """Return what is wanted of a chunk."""
         if self._unpack is not None:
-            try:
-                chunk = self._unpack.decompress(chunk, self._ask.max_bytes + 1)
-            except zlib.error as exc:
-                raise SourceError(Reason.UNDECODABLE, f"{self._ask.what}: can't be unpacked") from exc
+            chunk = self._unpacked(self._unpack, chunk)
         passed = min(self._skip, len(chunk))
         self._skip -= passed
         chunk = chunk[passed:]

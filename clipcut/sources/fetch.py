@@ -109,12 +109,14 @@ class Fetcher:
                         self.retries += 1
                         told(Retry(len(failures), waits[-1], failures[-1].reason))
                     await sink.restart()
-                    return await self._follow(ask, sink)
+                    answer = await self._follow(ask, sink)
+                    await sink.finish()
+                    return answer
         except SourceError as exc:
             if not failures:
                 raise
             words = f"{exc} (asked {len(failures) + 1} times)"
-            raise SourceError(exc.reason, words, is_passing=exc.is_passing) from exc
+            raise exc.again(words) from exc
         raise AssertionError("unreachable")
 
     async def fetch_bytes(self, ask: Ask, told: Told) -> tuple[bytes, Answer]:
@@ -125,10 +127,7 @@ class Fetcher:
 
     async def fetch_file(self, ask: Ask, path: Path, threads: trio.CapacityLimiter, told: Told) -> Answer:
         """Fetch something into a file."""
-        sink = FileSink(path, threads)
-        answer = await self.fetch(ask, sink, told)
-        await sink.finish()
-        return answer
+        return await self.fetch(ask, FileSink(path, threads), told)
 
     async def _follow(self, ask: Ask, sink: Sink) -> Answer:
         """Go where redirects lead; each hop is looked at as if a playlist had named it."""
@@ -145,6 +144,8 @@ class Fetcher:
         headers = dict(ask.access.headers_for(url))
         if ask.byte_range is not None:
             headers["Range"] = f"bytes={ask.byte_range[0]}-{ask.byte_range[1] - 1}"
+            if ask.if_range is not None:
+                headers["If-Range"] = ask.if_range
         if ask.gzip:
             headers["Accept-Encoding"] = "gzip"
         async with self.hosts[_host(url)].place():
@@ -163,14 +164,18 @@ class Fetcher:
                 words = f"{ask.what}: took longer than {self.patience.total_s:.0f} s"
                 raise SourceError(Reason.TIMEOUT, words, is_passing=True) from exc
             except SourceError as exc:
-                raise _about(exc, ask.what) from exc
+                if str(exc).startswith(f"{ask.what}: "):
+                    raise
+                raise SourceError(exc.reason, f"{ask.what}: {exc}", is_passing=exc.is_passing) from exc
 
     async def _take(self, ask: Ask, url: str, reply: Reply, sink: Sink) -> tuple[Answer, str | None]:
-        answer = Answer(url=url, zone=reply.zone, headers=reply.headers)
+        answer = Answer(url=url, zone=reply.zone, status=reply.status, headers=reply.headers)
         if reply.status in _REDIRECTS and "location" in reply.headers:
             return answer, reply.headers["location"]
         if reply.status not in (200, 206) or (reply.status == 206 and ask.byte_range is None):
             raise self._refused(ask, url, reply)
+        if (asked := _asked_pause(ask, reply)) is not None:
+            self.hosts[_host(url)].pause(min(asked, self.patience.pause_s))
         window, pace = Window(ask, reply), Pace(self.patience, ask.what)
         while not window.is_full and (chunk := await reply.read()):
             self.bytes_fetched += len(chunk)
@@ -182,7 +187,7 @@ class Fetcher:
     def _refused(self, ask: Ask, url: str, reply: Reply) -> SourceError:
         """Turn a status into a failure, and let the host have the pause that it asks for."""
         failure = _status_failure(reply, ask.what)
-        asked = retry_after(reply.headers.get("retry-after"), dt.datetime.now(dt.UTC))
+        asked = _asked_pause(ask, reply)
         if asked is None or not failure.is_passing:
             return failure
         if asked > self.patience.pause_s:
@@ -192,15 +197,17 @@ class Fetcher:
         return failure
 
 
+def _asked_pause(ask: Ask, reply: Reply) -> float | None:
+    """Return for how many seconds an answer asks to leave its host alone; None if it doesn't."""
+    now = dt.datetime.now(dt.UTC)
+    asked = retry_after(reply.headers.get("retry-after"), now) if reply.status >= 400 else None
+    if asked is None and ask.pause is not None:
+        return ask.pause(reply.headers, reply.status, now)
+    return asked
+
+
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
-
-
-def _about(failure: SourceError, what: str) -> SourceError:
-    """Begin a failure's words with what was asked for."""
-    if str(failure).startswith(what):
-        return failure
-    return SourceError(failure.reason, f"{what}: {failure}", is_passing=failure.is_passing)
 
 
 def _join(url: str, location: str, what: str) -> str:

@@ -16,8 +16,9 @@ from clipcut.ffmpeg.probe import AudioInfo, MediaInfo, probe, probe_sound
 from clipcut.plan import Edit
 from clipcut.sources.gather import gather
 from clipcut.sources.hls import Segment
-from clipcut.sources.join import join, unwrapped
-from clipcut.sources.stage import Kind, Stage, kind_of
+from clipcut.sources.join import join, join_in_place, unwrapped
+from clipcut.sources.segment import Kind, kind_of
+from clipcut.sources.stage import Stage
 from clipcut.sources.tracks import Track
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class Origin:
     rotation: int
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(eq=False)
 class Span:
     """A row of segments of one run: ``segments[first : last + 1]``; it grows where it turns out to be too short."""
 
@@ -91,9 +92,18 @@ class Span:
                 raise SourceError(Reason.MISSING_FILE, words)
 
 
+def put_together(track: Track, segments: Sequence[Segment], files: Sequence[Path], target: Path) -> None:
+    """Make one file of segments and what they need before them. Blocks; call it in a thread."""
+    place = segments[0].resource.byte_range
+    if track.keeps_places and place is not None:
+        join_in_place(files[0], files[1:], target, place[0])
+    else:
+        join(files, target)
+
+
 def renamed(failure: SourceError, path: Path, name: str) -> SourceError:
     """Say of a source what was said of the file that stands for it here."""
-    return SourceError(failure.reason, str(failure).replace(str(path), name))
+    return failure.again(str(failure).replace(str(path), name))
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -162,7 +172,7 @@ class HlsPart:
         )
         assert isinstance(origin, Origin)  # noqa: S101
         assert isinstance(picture, list)  # noqa: S101
-        await self._in_thread(join, picture, self._picture_file)
+        await self._in_thread(put_together, self.picture.track, self.picture.chosen, picture, self._picture_file)
         try:
             info = await self._in_thread(probe, self._picture_file)
         except SourceError as exc:
@@ -193,6 +203,7 @@ class HlsPart:
             has_after=self.picture.has_after,
             lenience=Fraction(0) if self.is_last_run or self.picture.has_after else SEAM,
             name=self.name,
+            is_piece=True,
         )
 
     async def _sound_info(self, files: list[Path], zero: Fraction) -> AudioInfo:

@@ -1,137 +1,110 @@
-"""One HLS video of a render: its playlists once, its segments as clips need them, where its time begins."""
+"""A video in segments, as HLS has it: the segments as clips need them, and where the time of each run begins."""
 
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import attrs
 import trio
 
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
-from clipcut.ffmpeg.need import SOUND_MARGIN
+from clipcut.ffmpeg.need import SOUND_MARGIN, SOUND_TAIL
 from clipcut.ffmpeg.probe import MediaInfo
 from clipcut.plan import Edit
-from clipcut.redact import redact_url
 from clipcut.sources.gather import gather
 from clipcut.sources.hls import Segment
-from clipcut.sources.hls_part import HlsPart, Origin, Span, renamed
-from clipcut.sources.join import join
+from clipcut.sources.hls_part import HlsPart, Origin, Span, put_together, renamed
 from clipcut.sources.parts import split
 from clipcut.sources.shared import Shared
 from clipcut.sources.stage import Stage
-from clipcut.sources.tracks import Track, TrackLoader, Tracks, covering
+from clipcut.sources.tracks import Track, Tracks, covering
 from clipcut.timeline import Output
 
 
-class HlsVideo:
-    """A video behind a playlist."""
+@attrs.define(kw_only=True, eq=False)
+class SegmentedVideo:
+    """A video in segments.
 
-    def __init__(
-        self,
-        *,
-        edits: Sequence[Edit],
-        loader: TrackLoader,
-        stage: Stage,
-        output: Output,
-        nursery: trio.Nursery,
-        folder: Path,
-        probe_turned: Callable[[Path], Awaitable[MediaInfo]],
-        found: Callable[[Tracks], object],
-    ) -> None:
-        """Know nothing yet.
+    Attributes:
+        tracks: Its playlists.
+        name: What it is called in messages.
+        stage: Where its segments are.
+        output: The output's form.
+        nursery: Where downloads run.
+        folder: The private work folder, for files that are put together.
+        threads: A place for each thread.
+        probe_turned: Looks into a file, and finds out how its picture is turned.
+    """
 
-        Args:
-            edits: All clips of the video.
-            loader: Fetches its playlists.
-            stage: Where its segments are.
-            output: The output's form.
-            nursery: Where downloads run.
-            folder: The private work folder, for files that are put together.
-            probe_turned: Looks into a file, and finds out how its picture is turned.
-            found: Is told of the playlists.
-        """
-        self._edits = edits
-        self._stage = stage
-        self._output = output
-        self._folder = folder
-        self._threads = loader.threads
-        self._loader = loader
-        self._probe_turned = probe_turned
-        self._found = found
-        self._ended: set[int] = set()
-        self._tracks = Shared(nursery, self._load)
-        self._origins: dict[int, Shared[Origin]] = {}
-        self._nursery = nursery
+    tracks: Tracks
+    name: str
+    stage: Stage
+    output: Output
+    nursery: trio.Nursery
+    folder: Path
+    threads: trio.CapacityLimiter
+    probe_turned: Callable[[Path], Awaitable[MediaInfo]]
+    _origins: dict[int, Shared[Origin]] = attrs.field(init=False, factory=dict)
 
-    async def _load(self, told: Told) -> Tracks:
-        tracks = await self._loader.load(told)
-        for edit in self._edits:
-            if edit.index not in self._ended:
-                for part in self._split(tracks, edit):
-                    part.expect()
-        self._found(tracks)
-        return tracks
+    def expect(self, edits: Iterable[Edit]) -> None:
+        """Have what these clips need kept, once it is there, until each has ended."""
+        for edit in edits:
+            for part in self.split(edit):
+                part.expect()
 
-    def _split(self, tracks: Tracks, edit: Edit) -> list[HlsPart]:
-        begins = [run[0].begin for run in tracks.video.playlist.runs]
-        return [self._part(tracks, run, piece) for run, piece in split(edit, begins, self._output)]
+    def split(self, edit: Edit) -> list[HlsPart]:
+        """Return what a clip is cut from: a part for each run of timestamps that it has frames of, in order."""
+        begins = [run[0].begin for run in self.tracks.video.playlist.runs]
+        return [self._part(run, piece) for run, piece in split(edit, begins, self.output)]
 
-    def _part(self, tracks: Tracks, run: int, edit: Edit) -> HlsPart:
+    def _part(self, run: int, edit: Edit) -> HlsPart:
+        tracks = self.tracks
         begin = edit.clip.start if edit.is_silent else edit.clip.start - SOUND_MARGIN
-        last = edit.clip.start + (edit.slot.frames - Fraction(1, 2)) / self._output.fps
+        last = edit.clip.start + (edit.slot.frames - Fraction(1, 2)) / self.output.fps
+        end = max(last, edit.clip.start + edit.clip.length + (Fraction(-1) if edit.is_silent else SOUND_TAIL))
 
         def span(track: Track) -> Span:
             segments = track.playlist.runs[run]
-            first, end = covering(segments, begin, last)
-            return Span(track=track, segments=segments, first=first, last=end)
+            return Span(track, segments, *covering(segments, begin, end))
 
         return HlsPart(
             edit=edit,
             picture=span(tracks.video),
             sound=span(tracks.audio) if tracks.audio is not None and not edit.is_silent else None,
             is_last_run=run + 1 == len(tracks.video.playlist.runs),
-            name=redact_url(self._loader.access.url),
+            name=self.name,
             origin=functools.partial(self._origin, run, tracks.video),
-            stage=self._stage,
-            folder=self._folder,
-            threads=self._threads,
+            stage=self.stage,
+            folder=self.folder,
+            threads=self.threads,
         )
 
     @contextlib.asynccontextmanager
-    async def parts(self, edit: Edit, told: Told) -> AsyncIterator[list[HlsPart]]:
-        """Give what a clip is cut from: a part for each run of timestamps that it has frames of, in order.
-
-        Args:
-            edit: One of the video's clips.
-            told: Is told of requests that are sent again for it.
-
-        Raises:
-            SourceError: The playlists can't be had or used.
-        """
-        parts: list[HlsPart] = []
+    async def parts(self, edit: Edit) -> AsyncIterator[Sequence[HlsPart]]:
+        """Give what a clip is cut from; what only it needed is gone when the block is left."""
+        parts = self.split(edit)
         try:
-            parts = self._split(await self._tracks.get(told), edit)
             yield parts
         finally:
-            self._ended.add(edit.index)
             with trio.CancelScope(shield=True):
-                await self._stage.release(edit.index)
+                await self.stage.release(edit.index)
                 for part in parts:
                     await part.clear()
 
     async def _origin(self, run: int, track: Track, told: Told) -> Origin:
         """Return where a run's time begins; looked up once."""
         if run not in self._origins:
-            self._origins[run] = Shared(self._nursery, functools.partial(self._find_origin, run, track))
+            self._origins[run] = Shared(self.nursery, functools.partial(self._find_origin, run, track))
         return await self._origins[run].get(told)
 
     async def _find_origin(self, run: int, track: Track, told: Told) -> Origin:
         """Look into the run's first segment: all of it if a clip needs it in any case, else its head."""
         segments = track.playlist.runs[run]
         segment = next((segment for segment in segments if not segment.is_gap), segments[0])
-        is_whole = self._stage.is_expected(track.item(segment))
+        is_whole = self.stage.is_expected(track.item(segment))
         info = await self._look(run, track, segment, told, is_whole=is_whole)
         if not is_whole and (info is None or not info.is_zero_sure):
             info = await self._look(run, track, segment, told, is_whole=True)
@@ -144,17 +117,17 @@ class HlsVideo:
         *init, item = track.items([segment])
         items = [*init, item if is_whole else item.head()]
         reader = -1 - run  # no clip's number
-        self._stage.expect(items, reader)
-        target = self._folder / f"run-{run:06}.piece"
+        self.stage.expect(items, reader)
+        target = self.folder / f"run-{run:06}.piece"
         try:
-            files = await gather(*(functools.partial(self._stage.get, item, told) for item in items))
-            await trio.to_thread.run_sync(join, files, target, limiter=self._threads)
-            return await self._probe_turned(target)
+            files = await gather(*(functools.partial(self.stage.get, item, told) for item in items))
+            await trio.to_thread.run_sync(put_together, track, [segment], files, target, limiter=self.threads)
+            return await self.probe_turned(target)
         except SourceError as exc:
             if is_whole or exc.reason not in (Reason.UNDECODABLE, Reason.NO_VIDEO):
                 raise renamed(exc, target, item.what) from exc
             return None
         finally:
             with trio.CancelScope(shield=True):
-                await self._stage.release(reader)
-                await trio.to_thread.run_sync(functools.partial(target.unlink, missing_ok=True), limiter=self._threads)
+                await self.stage.release(reader)
+                await trio.to_thread.run_sync(functools.partial(target.unlink, missing_ok=True), limiter=self.threads)

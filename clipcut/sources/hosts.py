@@ -10,6 +10,9 @@ from clipcut.errors import Reason, SourceError
 CONNECTIONS = 6
 """Requests under way at once to one host."""
 
+_GLANCE_S = 1.0
+"""How long a wait for a token goes on, at most, before the rate is looked at again, in seconds."""
+
 
 class Host:
     """One host's places, its token bucket, and until when it wants to be left alone."""
@@ -20,7 +23,8 @@ class Host:
         self._rate = rate
         self._longest_pause_s = longest_pause_s
         self._places = trio.CapacityLimiter(CONNECTIONS)
-        self._next_token = -float("inf")
+        self._turn = trio.Lock()
+        self._last_token = -float("inf")
         self._paused_until = -float("inf")
 
     @contextlib.asynccontextmanager
@@ -31,8 +35,10 @@ class Host:
             SourceError: ``http_429``: the host has had us wait for longer than is sensible.
         """
         async with self._places:
-            await self._take_token()
-            await self._wait_for_pause()
+            async with self._turn:  # one after the other, so that the end of a pause isn't a burst
+                await self._wait_for_token()
+                await self._wait_for_pause()
+                self._last_token = trio.current_time()
             yield
 
     def pause(self, seconds: float) -> None:
@@ -49,16 +55,15 @@ class Host:
         while left := self.pause_left:
             if trio.current_time() + left - began > 2 * self._longest_pause_s:
                 raise SourceError(Reason.HTTP_429, f"{self.name} asks for pause after pause")
-            await trio.sleep(left)
+            await trio.sleep_until(self._paused_until)
 
-    async def _take_token(self) -> None:
+    async def _wait_for_token(self) -> None:
         """Wait for the next token. The bucket holds one: requests are spread evenly and never come in a burst."""
-        rate = self._rate()
-        if rate is None:
-            return
-        at = max(trio.current_time(), self._next_token)
-        self._next_token = at + 1 / rate
-        await trio.sleep_until(at)
+        while (rate := self._rate()) is not None:
+            now, at = trio.current_time(), self._last_token + 1 / rate
+            if now >= at:
+                return
+            await trio.sleep_until(min(at, now + _GLANCE_S))
 
 
 class Hosts:

@@ -6,10 +6,12 @@ opened. Every failure leaves as a ``SourceError``, and none of its words come fr
 """
 
 import contextlib
+import os
 import socket
 import ssl
 import urllib.request
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
@@ -126,7 +128,7 @@ class Reply:
     """What a server answers: its status, its headers (names in lower case), its zone, and a body to read."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = attrs.field(repr=False)
     zone: Zone
     _chunks: AsyncIterator[bytes] = attrs.field(repr=False)
 
@@ -153,6 +155,9 @@ class Reply:
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
+        if isinstance(error, BaseExceptionGroup):  # Trio's, of all its attempts to connect
+            for one in error.exceptions:
+                yield from _causes(one)
         error = error.__cause__ or error.__context__
 
 
@@ -167,8 +172,11 @@ def _connect_failure(error: Exception) -> SourceError:
             return SourceError(Reason.TLS, f"no safe connection: {why}")
         if isinstance(cause, socket.gaierror):
             return SourceError(Reason.DNS, "the name of the host is not known", is_passing=True)
-    told = next((cause.strerror for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror), None)
-    return SourceError(Reason.CONNECTION, f"no connection: {told or 'refused or broken off'}", is_passing=True)
+    numbers = (
+        cause.errno for cause in _causes(error) if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError)
+    )
+    told = next((os.strerror(number) for number in numbers if number), "refused or broken off")
+    return SourceError(Reason.CONNECTION, f"no connection: {told}", is_passing=True)
 
 
 @contextlib.contextmanager
@@ -190,8 +198,24 @@ def _translated(*, in_body: bool = False) -> Iterator[None]:
         raise SourceError(Reason.CONNECTION, "the server ended the connection", is_passing=True) from exc
     except (httpx.NetworkError, trio.BrokenResourceError) as exc:
         raise SourceError(Reason.CONNECTION, "the connection broke off", is_passing=True) from exc
-    except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as exc:
-        raise SourceError(Reason.REFUSED, "the address or a header can't be sent as it is") from exc
+    except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError):
+        # ValueError: a header in other letters than ASCII's; for ssl, a host that begins with a dot
+        raise SourceError(Reason.REFUSED, "the address or a header can't be sent as it is") from None
+
+
+def _handshake_closer() -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
+    """Return a trace for httpcore that closes a connection whose handshake is cancelled; by itself it would be lost."""
+    opened: httpcore.AsyncNetworkStream | None = None
+
+    async def trace(event: str, info: Mapping[str, Any]) -> None:
+        nonlocal opened
+        if event.endswith(".connect_tcp.complete"):
+            opened = info["return_value"]
+        elif event.endswith(".start_tls.failed") and opened is not None:
+            with trio.CancelScope(shield=True):
+                await opened.aclose()
+
+    return trace
 
 
 def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
@@ -229,48 +253,58 @@ class Wire:
         self._environ = environ
         self._context = context
         self._transport = transport
-        self._clients: dict[Zone | str, httpx.AsyncClient] = {}
+        self._transports: dict[Zone | str, httpx.AsyncBaseTransport] = {}
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for client in self._clients.values():
-            await client.aclose()
-        self._clients.clear()
+        for transport in self._transports.values():
+            await transport.aclose()
+        self._transports.clear()
 
     async def _ssl_context(self) -> ssl.SSLContext:
         if self._context is None:
-            self._context = await trio.to_thread.run_sync(httpx.create_ssl_context)  # reads SSL_CERT_FILE
+            try:
+                self._context = await trio.to_thread.run_sync(httpx.create_ssl_context)  # reads SSL_CERT_FILE
+            except OSError as exc:
+                raise_if_machine(exc)
+                words = "no safe connection: the certificates that SSL_CERT_FILE names can't be read"
+                raise SourceError(Reason.TLS, words) from exc
         return self._context
 
-    async def _zone(self, url: str, proxy: str | None, led_by: Zone | None) -> Zone:
+    async def _zone(self, host: str, proxy: str | None, led_by: Zone | None, connect_s: float) -> Zone:
         """Return the zone that a request goes to, if it may; behind a proxy only names and literal addresses tell."""
-        host = urlsplit(url).hostname or ""
         if proxy is not None:
             zone = zone_by_name(host)
             if not may_lead(led_by, zone):
                 raise refusal(host, zone.value, led_by)
             return zone
         try:
-            return await self._book.zone(host, led_by)
+            with trio.fail_after(connect_s):
+                return await self._book.zone(host, led_by)
+        except trio.TooSlowError as exc:
+            raise SourceError(Reason.TIMEOUT, f"the name {host} was not found in good time", is_passing=True) from exc
         except (OSError, UnicodeError) as exc:
             raise_if_machine(exc)
             raise SourceError(Reason.DNS, f"the name {host} is not known", is_passing=True) from exc
 
-    async def _client(self, zone: Zone, proxy: str | None) -> httpx.AsyncClient:
+    async def _open(self, zone: Zone, proxy: str | None) -> httpx.AsyncBaseTransport:
+        """Return what sends requests to a zone, or to a proxy. No client of httpx: it would log whole addresses."""
         key = proxy or zone
-        if key not in self._clients:
+        if key not in self._transports:
             transport = self._transport
             if transport is None and proxy is not None:
                 transport = self._proxy_transport(proxy, await self._ssl_context())
             elif transport is None:
                 transport = ZoneTransport(self._book, zone, await self._ssl_context())
-            self._clients.setdefault(key, httpx.AsyncClient(transport=transport, trust_env=False))
-        return self._clients[key]
+            self._transports.setdefault(key, transport)
+        return self._transports[key]
 
     def _proxy_transport(self, proxy: str, context: ssl.SSLContext) -> httpx.AsyncBaseTransport:
         limits = httpx.Limits(max_connections=None, keepalive_expiry=IDLE_S)
         try:
-            return httpx.AsyncHTTPTransport(verify=context, proxy=proxy, limits=limits)
+            is_secure = proxy.lower().startswith("https:")
+            through = httpx.Proxy(proxy, ssl_context=context if is_secure else None)
+            return httpx.AsyncHTTPTransport(verify=context, proxy=through, limits=limits)
         except (ValueError, ImportError, httpx.InvalidURL) as exc:
             words = f"the proxy {redact_url(proxy)} can't be used; name an http:// or https:// one"
             raise SourceError(Reason.CONNECTION, words) from exc
@@ -291,14 +325,20 @@ class Wire:
         Raises:
             SourceError: There is no answer. What it says (404, say) is the caller's business.
         """
-        proxy = proxy_for(url, self._environ)
-        zone = await self._zone(url, proxy, led_by)
-        client = await self._client(zone, proxy)
         timeout = httpx.Timeout(silence_s, connect=connect_s, pool=None).as_dict()
-        ordinary = {"User-Agent": f"clipcut/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
+        sent = httpx.Headers({"User-Agent": f"clipcut/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"})
         with _translated():
-            request = httpx.Request("GET", url, headers=ordinary | dict(headers), extensions={"timeout": timeout})
-            response = await client.send(request, stream=True)
+            sent.update(headers)
+            extensions = {"timeout": timeout, "trace": _handshake_closer()}
+            request = httpx.Request("GET", url, headers=sent, extensions=extensions)
+            if request.url.userinfo:
+                next(httpx.BasicAuth(request.url.username, request.url.password).auth_flow(request))
+        proxy = proxy_for(url, self._environ)
+        # the host as httpx sends it, which is not always what ``urlsplit`` sees
+        zone = await self._zone(request.url.raw_host.decode("ascii"), proxy, led_by, connect_s)
+        transport = await self._open(zone, proxy)
+        with _translated():
+            response = await transport.handle_async_request(request)
         reply = Reply(response.status_code, dict(response.headers), zone, aiter(response.stream))  # type: ignore[arg-type]
         try:
             yield reply

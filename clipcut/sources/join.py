@@ -15,6 +15,7 @@ WRAP = Fraction(2**33, CLOCK)
 
 _OWNER = b"com.apple.streaming.transportStreamTimestamp\0"
 _TAG_HEADER = 10
+_SMALL_BOX, _LARGE_BOX = 8, 16
 _MOST_TAG = 1 << 20
 
 
@@ -49,6 +50,29 @@ def read_id3(head: bytes) -> tuple[int, Fraction | None]:
 def unwrapped(found: Fraction, expected: Fraction) -> Fraction:
     """Return what to add to a moment that was read, a whole number of wraps, to bring it near where it is expected."""
     return round((expected - found) / WRAP) * WRAP
+
+
+def join_in_place(init: Path, files: Sequence[Path], target: Path, place: int) -> None:
+    """Put files where they lie in the MP4 file that they come from. Blocks; call it in a thread.
+
+    Args:
+        init: The begin of that file.
+        files: What follows each other in it from ``place`` on.
+        target: The file to make. Between begin and place is one free box, which costs no disk.
+        place: Where the first of ``files`` lies, in bytes.
+    """
+    join([init], target)
+    gap = place - init.stat().st_size
+    with target.open("r+b") as out:
+        out.seek(0, 2)
+        if gap >= _LARGE_BOX:
+            out.write((1).to_bytes(4) + b"free" + gap.to_bytes(8))
+        elif gap >= _SMALL_BOX:
+            out.write(gap.to_bytes(4) + b"free")
+        out.seek(max(place, init.stat().st_size))
+        for path in files:
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, out, 1 << 20)
 
 
 def join(files: Sequence[Path], target: Path, *, is_packed: bool = False) -> Fraction | None:

@@ -1,25 +1,21 @@
-"""The network's side of a render: opened around the clips, with the downloads that they share."""
+"""The network's side of a render: opened around the clips, with the sources that they share."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import attrs
 import trio
 
 from clipcut.errors import Reason, SourceError
-from clipcut.events import Listener, Told
-from clipcut.ffmpeg.probe import MediaInfo
+from clipcut.events import Told
 from clipcut.plan import Edit, Plan, Rung
-from clipcut.redact import redact_url
-from clipcut.sources.addresses import AddressBook
+from clipcut.sources.addresses import AddressBook, Zone
 from clipcut.sources.ask import Access, fill_in
 from clipcut.sources.fetch import Fetcher
-from clipcut.sources.hls_part import HlsPart
-from clipcut.sources.hls_video import HlsVideo
 from clipcut.sources.http import Wire
-from clipcut.sources.stage import Stage
-from clipcut.sources.tracks import TrackLoader, Tracks
+from clipcut.sources.remote_video import Bench, Locate, RemoteVideo
+from clipcut.sources.resolve import Part, RenewedError
+from clipcut.sources.twelvelabs import TwelveLabsApi
 
 
 @attrs.define(kw_only=True)
@@ -28,78 +24,78 @@ class Remote:
 
     Attributes:
         plan: The clips.
-        fetcher: Fetches.
-        threads: A place for each thread.
-        listener: Is told of sources that were found.
         environ: Where the variables of headers come from.
-        folder: The private work folder.
-        nursery: Where downloads run.
-        probe: Looks into a local file.
+        bench: What every source works with.
     """
 
     plan: Plan
-    fetcher: Fetcher
-    threads: trio.CapacityLimiter
-    listener: Listener
     environ: Mapping[str, str]
-    folder: Path
-    nursery: trio.Nursery
-    probe: Callable[[Path], Awaitable[MediaInfo]]
-    _videos: dict[str, HlsVideo] = attrs.field(init=False, factory=dict)
+    bench: Bench
+    _videos: dict[str, RemoteVideo] = attrs.field(init=False, factory=dict)
+    _ended: dict[str, set[int]] = attrs.field(init=False, factory=dict)
+    _renewed: set[str] = attrs.field(init=False, factory=set)
+    _api: TwelveLabsApi = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Open nothing yet."""
+        self._api = TwelveLabsApi(self.bench.fetcher, self.environ)
 
     @contextlib.asynccontextmanager
-    async def parts(self, edit: Edit, rung: Rung, told: Told) -> AsyncIterator[list[HlsPart]]:
-        """Give what a clip is cut from, as ``HlsVideo.parts`` does."""
-        video_id = edit.clip.video_id
+    async def parts(self, edit: Edit, rung: Rung, told: Told) -> AsyncIterator[Sequence[Part]]:
+        """Give what a clip is cut from.
+
+        Raises:
+            RenewedError: The source was found to have changed, and was opened anew: try once more.
+            SourceError: It can't be had or used.
+        """
+        video = self.video(edit.clip.video_id, rung)
+        try:
+            async with video.parts(edit, told) as parts:
+                yield parts
+        except SourceError as exc:
+            if self._may_renew(edit.clip.video_id, rung, video, exc):
+                raise RenewedError from exc
+            raise
+
+    def video(self, video_id: str, rung: Rung) -> RemoteVideo:
+        """Return a source; the first that asks makes it."""
         if video_id not in self._videos:
-            self._videos[video_id] = self._open(video_id, rung)
-        async with self._videos[video_id].parts(edit, told) as parts:
-            yield parts
+            edits = [edit for edit in self.plan.edits if edit.clip.video_id == video_id]
+            ended = self._ended.setdefault(video_id, set())
+            self._videos[video_id] = RemoteVideo(video_id, edits, ended, self._locate(rung), self.bench)
+        return self._videos[video_id]
 
-    def _open(self, video_id: str, rung: Rung) -> HlsVideo:
-        if not rung.location.startswith(("http://", "https://")):
-            raise SourceError(Reason.REFUSED, "this version of clipcut can't look up TwelveLabs videos yet")
-        edits = [edit for edit in self.plan.edits if edit.clip.video_id == video_id]
-        access = Access(url=rung.location, headers=fill_in(rung.headers, self.environ))
-        loader = TrackLoader(
-            fetcher=self.fetcher,
-            access=access,
-            height=self.plan.output.height,
-            wants_sound=not all(edit.is_silent for edit in edits),
-            threads=self.threads,
-        )
+    def _may_renew(self, video_id: str, rung: Rung, video: RemoteVideo, failure: SourceError) -> bool:
+        """Tell whether a clip should try once more with the source as it is now; open it anew if nobody has, once.
 
-        def found(tracks: Tracks) -> None:
-            self.listener.source_resolved(video_id, redact_url(access.url), _facts(tracks))
+        A file that was changed is looked into anew, and an address that TwelveLabs gave, and that is forbidden now, is
+        asked for anew.
+        """
+        has_expired = failure.reason is Reason.HTTP_403 and rung.twelvelabs is not None
+        if not (failure.is_changed or has_expired):
+            return False
+        if self._videos[video_id] is not video:
+            return True
+        if video_id in self._renewed:
+            return False
+        self._renewed.add(video_id)
+        del self._videos[video_id]
+        return True
 
-        return HlsVideo(
-            edits=edits,
-            loader=loader,
-            stage=Stage(self.fetcher, access, self._folder(), self.nursery, self.threads),
-            output=self.plan.output,
-            nursery=self.nursery,
-            folder=self.folder,
-            probe_turned=self.probe,
-            found=found,
-        )
+    def _locate(self, rung: Rung) -> Locate:
+        if (named := rung.twelvelabs) is not None:
 
-    def _folder(self) -> Path:
-        folder = self.folder / f"video-{len(self._videos):06}"
-        folder.mkdir()
-        return folder
+            async def resolve(told: Told) -> tuple[Access, Zone | None]:
+                url, zone = await self._api.resolve(named.index_id, named.video_id, told)
+                return Access(url=url), zone
 
+            return resolve
 
-def _facts(tracks: Tracks) -> dict[str, object]:
-    """Say of a source what an operator wants to know."""
-    playlist = tracks.video.playlist
-    return {
-        "segments": len(playlist.segments),
-        "seconds": round(float(playlist.seconds), 3),
-        "height": tracks.variant.height if tracks.variant is not None else None,
-        "has_separate_sound": tracks.audio is not None,
-        "is_live": playlist.is_live,
-        "is_encrypted": any(segment.key is not None for segment in playlist.segments),
-    }
+        async def known(_: Told) -> tuple[Access, Zone | None]:
+            await trio.lowlevel.checkpoint()
+            return Access(url=rung.location, headers=fill_in(rung.headers, self.environ)), None
+
+        return known
 
 
 @contextlib.asynccontextmanager

@@ -31,11 +31,18 @@ class Part(Protocol):
         """Take more of the source, where ``info`` said that there is more."""
 
 
+class RenewedError(Exception):
+    """A source isn't what it was and has been opened anew: whoever was at it tries once more. Nobody's failure."""
+
+
 class Remote(Protocol):
     """Whoever fetches network sources."""
 
     def parts(self, edit: Edit, rung: Rung, told: Told) -> AbstractAsyncContextManager[Sequence[Part]]:
-        """Give the parts that an edit is cut from, in order, inside a block; raises ``SourceError``."""
+        """Give the parts that an edit is cut from, in order, inside a block.
+
+        Raises ``SourceError``, or ``RenewedError`` if it is worth a second try, as the block is left.
+        """
         ...
 
 

@@ -30,9 +30,7 @@ class _Run(Generic[T]):
     def outcome(self, *, is_known: bool) -> T:
         """Return the value or raise the failure; a copy of it, as one exception in several tasks would mix traces."""
         if isinstance(self.failure, SourceError):
-            raise SourceError(
-                self.failure.reason, str(self.failure), is_passing=self.failure.is_passing, is_known=is_known
-            )
+            raise self.failure.again(is_known=is_known)
         if self.failure is not None:
             raise RenderError(str(self.failure))
         return self.value  # type: ignore[return-value]  # set before ``done``

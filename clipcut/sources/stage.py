@@ -1,21 +1,19 @@
 """The pieces of one video on disk: each fetched once, decrypted, looked at, and gone after its last reader."""
 
-import enum
 import itertools
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import attrs
 import trio
-from cryptography.hazmat.primitives import padding
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from clipcut.errors import Reason, SourceError, raise_if_machine
+from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
 from clipcut.sources.addresses import Zone
 from clipcut.sources.ask import Access, Ask
 from clipcut.sources.fetch import Fetcher
 from clipcut.sources.hls import Key, Resource
+from clipcut.sources.segment import SegmentSink
 from clipcut.sources.shared import Shared
 
 MAX_SEGMENT = 512 * 1024 * 1024
@@ -23,27 +21,9 @@ HEAD = 64 * 1024
 """How many bytes of a segment tell where its time begins."""
 
 _KEY_BYTES = 16
-_CHUNK = 1 << 20
-_PACKET = 188
-_BOXES = (b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"mdat", b"free", b"skip", b"uuid")
-_PACKED = (b"ID3", b"\x0b\x77", *(bytes((0xFF, low)) for low in (0xF0, 0xF1, 0xF8, 0xF9, 0xFA, 0xFB, 0xF2, 0xF3)))
 
 
-class Kind(enum.Enum):
-    """What a segment is, by its first bytes."""
-
-    TRANSPORT_STREAM = "transport stream"
-    FRAGMENT = "fragmented MP4"
-    PACKED_AUDIO = "packed audio"
-
-
-def kind_of(head: bytes) -> Kind | None:
-    """Know a segment by its first bytes; None if it is none of the kinds that HLS has."""
-    if head[:1] == b"G" and (len(head) == _PACKET or head[_PACKET : _PACKET + 1] == b"G"):
-        return Kind.TRANSPORT_STREAM
-    if head[4:8] in _BOXES:
-        return Kind.FRAGMENT
-    return Kind.PACKED_AUDIO if head.startswith(_PACKED) else None
+Known = Callable[[Resource], Awaitable[bytes | None]]
 
 
 @attrs.frozen(kw_only=True)
@@ -55,14 +35,17 @@ class Item:
         key: What it is encrypted with; None if it isn't.
         is_head: Whether it is the begin of something: it may be shorter than asked for, and ends in the middle.
         what: What it is, for messages.
-        led_by: The zone of the playlist that names it.
+        led_by: The zone of the playlist that names it; None for the user, who named the file that it is a range of.
+        if_range, of_size: What that file's validator and length must still be.
     """
 
     resource: Resource
     key: Key | None
     is_head: bool = False
     what: str = attrs.field(eq=False)
-    led_by: Zone = attrs.field(eq=False)
+    led_by: Zone | None = attrs.field(eq=False)
+    if_range: str | None = attrs.field(default=None, eq=False, repr=False)
+    of_size: int | None = attrs.field(default=None, eq=False)
 
     def head(self) -> "Item":
         """Return its first bytes as an item of their own."""
@@ -71,29 +54,29 @@ class Item:
         return attrs.evolve(self, resource=resource, is_head=True, what=f"the head of {self.what}")
 
 
-def decrypt(path: Path, target: Path, key: bytes, iv: bytes, *, is_padded: bool) -> None:
-    """Decrypt AES-128 in CBC mode. Blocks; call it in a thread.
-
-    Raises:
-        ValueError: It isn't a whole number of blocks, or what comes out has no padding: another key, or damage.
-    """
-    cipher = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor()
-    unpadder = padding.PKCS7(128).unpadder() if is_padded else None
-    with path.open("rb") as source, target.open("wb") as out:
-        while data := source.read(_CHUNK):
-            clear = cipher.update(data)
-            out.write(unpadder.update(clear) if unpadder is not None else clear)
-        if unpadder is not None:
-            out.write(unpadder.update(cipher.finalize()) + unpadder.finalize())
-
-
 class Stage:
     """What is staged of one video."""
 
     def __init__(
-        self, fetcher: Fetcher, access: Access, folder: Path, nursery: trio.Nursery, threads: trio.CapacityLimiter
+        self,
+        fetcher: Fetcher,
+        access: Access,
+        folder: Path,
+        nursery: trio.Nursery,
+        threads: trio.CapacityLimiter,
+        known: Known | None = None,
     ) -> None:
-        """Stage into ``folder``, a new one or one that others use too; downloads run in ``nursery``."""
+        """Stage nothing yet.
+
+        Args:
+            fetcher: Fetches.
+            access: What the source's own origin gets.
+            folder: Where files go: a new one, or one that others use too.
+            nursery: Where downloads run.
+            threads: A place for each thread.
+            known: Returns what is there already, so that it isn't fetched once more; None for what isn't.
+        """
+        self._known = known
         self._fetcher = fetcher
         self._access = access
         self._folder = folder
@@ -150,12 +133,21 @@ class Stage:
             byte_range=item.resource.byte_range,
             may_be_shorter=item.is_head,
             led_by=item.led_by,
+            if_range=item.if_range,
+            of_size=item.of_size,
+        )
+        secret = await self._key(item.key, item.led_by, told) if item.key is not None else b""
+        sink = SegmentSink(
+            path, self._threads, item.what, secret, item.key.iv if item.key is not None else b"", is_head=item.is_head
         )
         try:
-            await self._fetcher.fetch_file(ask, path, self._threads, told)
-            if item.key is not None:
-                await self._decrypt(item, item.key, path, told)
-            await self._look(item, path)
+            data = await self._known(item.resource) if self._known is not None else None
+            if data is not None:
+                await sink.restart()
+                await sink.write(data)
+                await sink.finish()
+            else:
+                await self._fetcher.fetch(ask, sink, told)
             await trio.lowlevel.checkpoint_if_cancelled()  # threads end their work first: nobody may want it any more
             is_kept = True
         finally:
@@ -164,25 +156,7 @@ class Stage:
                     await trio.to_thread.run_sync(_unlink, path, limiter=self._threads)
         return path
 
-    async def _decrypt(self, item: Item, key: Key, path: Path, told: Told) -> None:
-        secret = await self._key(key, item.led_by, told)
-        target = path.with_suffix(".clear")
-
-        def work() -> None:
-            try:
-                decrypt(path, target, secret, key.iv, is_padded=not item.is_head)
-                target.replace(path)
-            except ValueError as exc:
-                raise SourceError(Reason.UNDECODABLE, f"{item.what}: can't be decrypted with its key") from exc
-            except OSError as exc:
-                raise_if_machine(exc)
-                raise
-            finally:
-                target.unlink(missing_ok=True)
-
-        await trio.to_thread.run_sync(work, limiter=self._threads)
-
-    async def _key(self, key: Key, led_by: Zone, told: Told) -> bytes:
+    async def _key(self, key: Key, led_by: Zone | None, told: Told) -> bytes:
         """Return a key, fetched once, and never written anywhere."""
         if key.url not in self._keys:
             ask = Ask(url=key.url, what="the key", access=self._access, max_bytes=HEAD, led_by=led_by)
@@ -196,22 +170,6 @@ class Stage:
 
             self._keys[key.url] = Shared(self._nursery, work)
         return await self._keys[key.url].get(told)
-
-    async def _look(self, item: Item, path: Path) -> None:
-        """See that it is media: a page that asks to sign in comes with status 200 too."""
-        head = await trio.to_thread.run_sync(_read_head, path, limiter=self._threads)
-        if kind_of(head) is None:
-            seems = "an HTML page" if head.lstrip()[:1] == b"<" else f"{head[:8].hex(' ')}" if head else "nothing"
-            raise SourceError(Reason.UNDECODABLE, f"{item.what}: is no media; it begins with {seems}")
-
-
-def _read_head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(256)
-    except OSError as exc:
-        raise_if_machine(exc)
-        raise
 
 
 def _unlink(path: Path) -> None:

@@ -13,8 +13,17 @@ from clipcut.events import Told
 from clipcut.sources.addresses import Zone
 from clipcut.sources.ask import Access, Answer, Ask
 from clipcut.sources.fetch import Fetcher
-from clipcut.sources.hls import MAX_BYTES, MasterPlaylist, MediaPlaylist, Segment, Variant, choose_variant
-from clipcut.sources.hls_reader import is_playlist, parse_playlist
+from clipcut.sources.hls import (
+    MAX_BYTES,
+    Key,
+    MasterPlaylist,
+    MediaPlaylist,
+    Resource,
+    Segment,
+    Variant,
+    choose_variant,
+)
+from clipcut.sources.hls_reader import parse_playlist
 from clipcut.sources.stage import Item
 
 _GZIP = b"\x1f\x8b"
@@ -28,16 +37,30 @@ class Track:
         playlist: Its segments.
         led_by: The zone that it came from: what it names is seen as named from there.
         noun: What its segments are called in messages.
+        keeps_places: Whether its segments must lie where they lie in the file that they are ranges of.
+        if_range, of_size: The validator and length of the file that its segments are ranges of, where it is one.
     """
 
     playlist: MediaPlaylist
-    led_by: Zone
+    led_by: Zone | None
     noun: str = "segment"
+    if_range: str | None = attrs.field(default=None, repr=False)
+    of_size: int | None = None
+    keeps_places: bool = False
 
     def item(self, segment: Segment) -> Item:
         """Return a segment as something to stage."""
-        what = f"{self.noun} {segment.number}"
-        return Item(resource=segment.resource, key=segment.key, what=what, led_by=self.led_by)
+        return self._item(segment.resource, segment.key, f"{self.noun} {segment.number}")
+
+    def _item(self, resource: Resource, key: Key | None, what: str) -> Item:
+        return Item(
+            resource=resource,
+            key=key,
+            what=what,
+            led_by=self.led_by,
+            if_range=self.if_range,
+            of_size=self.of_size,
+        )
 
     def items(self, segments: Sequence[Segment]) -> list[Item]:
         """Return segments of one run as what to stage, the initialization section first where there is one."""
@@ -46,7 +69,7 @@ class Track:
         if init is None:
             return items
         what = f"the initialization section of {self.noun} {segments[0].number}"
-        return [Item(resource=init.resource, key=init.key, what=what, led_by=self.led_by), *items]
+        return [self._item(init.resource, init.key, what), *items]
 
 
 @attrs.frozen(kw_only=True)
@@ -76,7 +99,7 @@ def covering(segments: Sequence[Segment], begin: Fraction, end: Fraction) -> tup
     return max(0, first), max(0, first, last)
 
 
-def _unpack(data: bytes) -> bytes:
+def unpack(data: bytes) -> bytes:
     """Undo gzip, for a server that keeps its playlists packed and doesn't say so."""
     if not data.startswith(_GZIP):
         return data
@@ -107,13 +130,18 @@ class TrackLoader:
     wants_sound: bool
     threads: trio.CapacityLimiter
 
-    async def load(self, told: Told) -> Tracks:
-        """Fetch and read what is needed.
+    async def load(self, data: bytes, answer: Answer, told: Told) -> Tracks:
+        """Read a playlist, and fetch what it leads to.
+
+        Args:
+            data: The playlist.
+            answer: Where it came from.
+            told: Is told of requests that are sent again.
 
         Raises:
-            SourceError: It can't be had, or can't be used.
+            SourceError: It can't be used, or what it leads to can't be had.
         """
-        top, answer = await self._playlist(self.access.url, None, "the playlist", told)
+        top = await trio.to_thread.run_sync(_parse, data, answer.url, limiter=self.threads)
         if isinstance(top, MediaPlaylist):
             return Tracks(video=Track(playlist=top, led_by=answer.zone), audio=None, variant=None)
         variant = choose_variant(top, self.height)
@@ -133,7 +161,7 @@ class TrackLoader:
         return Track(playlist=playlist, led_by=answer.zone, noun=noun)
 
     async def _playlist(
-        self, url: str, led_by: Zone | None, what: str, told: Told
+        self, url: str, led_by: Zone, what: str, told: Told
     ) -> tuple[MediaPlaylist | MasterPlaylist, Answer]:
         ask = Ask(url=url, what=what, access=self.access, max_bytes=MAX_BYTES, led_by=led_by, gzip=True)
         data, answer = await self.fetcher.fetch_bytes(ask, told)
@@ -142,8 +170,4 @@ class TrackLoader:
 
 
 def _parse(data: bytes, url: str) -> MediaPlaylist | MasterPlaylist:
-    data = _unpack(data)
-    if not is_playlist(data) and data[:256].lstrip()[:1] != b"<":
-        words = "the address gives no HLS playlist; other files are not read from the network yet"
-        raise SourceError(Reason.BAD_PLAYLIST, words)
-    return parse_playlist(data, url)
+    return parse_playlist(unpack(data), url)

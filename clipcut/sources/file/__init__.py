@@ -1,0 +1,1 @@
+"""Video files behind HTTP, of which only the bytes that clips need are fetched."""

@@ -1,0 +1,106 @@
+"""What is behind an address: a playlist, or a file and whether its server gives ranges of it. Known by its content."""
+
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+import attrs
+
+from clipcut.errors import Reason, SourceError
+from clipcut.events import Told
+from clipcut.sources.addresses import Zone
+from clipcut.sources.ask import Access, Answer, Ask
+from clipcut.sources.body import total_size
+from clipcut.sources.fetch import Fetcher
+from clipcut.sources.file.layout import CHUNK
+from clipcut.sources.hls import MAX_BYTES
+from clipcut.sources.hls_reader import is_playlist
+from clipcut.sources.tracks import unpack
+
+
+@attrs.frozen(kw_only=True)
+class Playlist:
+    """A playlist, whole, and where it came from."""
+
+    data: bytes
+    answer: Answer
+
+
+@attrs.frozen(kw_only=True)
+class File:
+    """A file that is no playlist.
+
+    Attributes:
+        head: Its first bytes.
+        size: Its length in bytes; None if the server doesn't say.
+        takes_ranges: Whether the server gives ranges of it.
+        validator: Its ETag or the time of its last change; None if the server doesn't say.
+        answer: Where it came from.
+    """
+
+    head: bytes
+    size: int | None
+    takes_ranges: bool
+    validator: str | None
+    answer: Answer
+
+
+async def open_source(fetcher: Fetcher, access: Access, led_by: Zone | None, told: Told) -> Playlist | File:
+    """Ask for the begin of what is behind an address, or for all of it if it is called like a playlist.
+
+    Args:
+        fetcher: Fetches.
+        access: The address, and what its own origin gets.
+        led_by: The zone of what named the address; None for the user.
+        told: Is told of requests that are sent again.
+
+    Raises:
+        SourceError: It can't be had.
+    """
+    if PurePosixPath(urlsplit(access.url).path).suffix.lower() in (".m3u8", ".m3u"):
+        return await _fetch_playlist(fetcher, access, led_by, told)
+    try:
+        found = await _fetch_head(fetcher, access, led_by, told)
+    except SourceError as exc:
+        if exc.reason is not Reason.UNDECODABLE:  # packed though nobody asked for that: no video is
+            raise
+        return await _fetch_playlist(fetcher, access, led_by, told)
+    if not is_playlist(unpack(found.head)):
+        return found
+    if len(found.head) == found.size or (not found.takes_ranges and len(found.head) < CHUNK):
+        return Playlist(data=found.head, answer=found.answer)
+    return await _fetch_playlist(fetcher, access, led_by, told)
+
+
+async def _fetch_playlist(fetcher: Fetcher, access: Access, led_by: Zone | None, told: Told) -> Playlist:
+    ask = Ask(url=access.url, what="the playlist", access=access, max_bytes=MAX_BYTES, led_by=led_by, gzip=True)
+    data, answer = await fetcher.fetch_bytes(ask, told)
+    return Playlist(data=data, answer=answer)
+
+
+async def _fetch_head(fetcher: Fetcher, access: Access, led_by: Zone | None, told: Told) -> File:
+    ask = Ask(
+        url=access.url,
+        what="the file",
+        access=access,
+        max_bytes=CHUNK,
+        byte_range=(0, CHUNK),
+        may_be_shorter=True,
+        led_by=led_by,
+    )
+    head, answer = await fetcher.fetch_bytes(ask, told)
+    takes_ranges = answer.status == 206
+    length = answer.headers.get("content-length", "")
+    declared = int(length) if length.isascii() and length.isdigit() else None
+    return File(
+        head=head,
+        size=total_size(answer.headers.get("content-range", "")) if takes_ranges else declared,
+        takes_ranges=takes_ranges,
+        validator=_validator(answer),
+        answer=answer,
+    )
+
+
+def _validator(answer: Answer) -> str | None:
+    """Return what tells this file from a later one: a strong ETag, else the time of its last change."""
+    tag = answer.headers.get("etag", "")
+    return tag if tag.startswith('"') else answer.headers.get("last-modified")

@@ -1,0 +1,226 @@
+"""One network source of a render: found out once what it is, whatever form it has, and shared by its clips."""
+
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import attrs
+import trio
+
+from clipcut.errors import Reason, SourceError
+from clipcut.events import Listener, Told
+from clipcut.ffmpeg.probe import MediaInfo
+from clipcut.plan import Edit
+from clipcut.redact import redact_url
+from clipcut.sources.addresses import Zone
+from clipcut.sources.ask import Access
+from clipcut.sources.fetch import Fetcher
+from clipcut.sources.file.fragments import fragment_tracks
+from clipcut.sources.file.layout import Fragmented, Indexed, find_layout
+from clipcut.sources.file.ranged import RangedFile
+from clipcut.sources.file.shadow import make_shadow
+from clipcut.sources.file.streamed import MAX_STREAMED, StreamedFile
+from clipcut.sources.file.video import FileVideo, open_file_video
+from clipcut.sources.hls_video import SegmentedVideo
+from clipcut.sources.opening import File, Playlist, open_source
+from clipcut.sources.resolve import Part
+from clipcut.sources.shared import Shared
+from clipcut.sources.stage import Known, Stage
+from clipcut.sources.tracks import TrackLoader, Tracks
+from clipcut.timeline import Output
+
+Locate = Callable[[Told], Awaitable[tuple[Access, Zone | None]]]
+"""Finds a source's address: what its own origin gets, and the zone of what named it, None for the user."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Bench:
+    """What every network source of a render works with.
+
+    Attributes:
+        fetcher: Fetches.
+        output: The output's form.
+        folder: The private work folder.
+        nursery: Where downloads run.
+        threads: A place for each thread.
+        probe: Looks into a local file, and finds out how its picture is turned.
+        listener: Is told of sources that were found.
+        only_looks: Whether nothing but playlists and indexes is fetched, as nothing is going to be cut.
+    """
+
+    fetcher: Fetcher
+    output: Output
+    folder: Path
+    nursery: trio.Nursery
+    threads: trio.CapacityLimiter
+    probe: Callable[[Path], Awaitable[MediaInfo]]
+    listener: Listener
+    only_looks: bool = False
+    numbers: "itertools.count[int]" = attrs.field(factory=itertools.count)
+
+    async def new_folder(self) -> Path:
+        """Make a folder for one source."""
+        folder = self.folder / f"video-{next(self.numbers):06}"
+        await trio.to_thread.run_sync(folder.mkdir, limiter=self.threads)
+        return folder
+
+
+@attrs.frozen(eq=False)
+class WholeFile:
+    """A file that would have to be fetched from its begin on; what a source is found to be where nothing is cut."""
+
+    name: str
+    size: int | None
+
+    def parts(self, edit: Edit) -> NoReturn:
+        """Is never asked for."""
+        raise AssertionError(f"{self.name} was only looked at, and {edit.name} can't be cut from it")
+
+
+class RemoteVideo:
+    """A source."""
+
+    def __init__(self, video_id: str, edits: Sequence[Edit], ended: set[int], locate: Locate, bench: Bench) -> None:
+        """Know nothing yet.
+
+        Args:
+            video_id: Its name in the timeline.
+            edits: All its clips.
+            ended: The numbers of those that have ended; kept up here.
+            locate: Finds its address.
+            bench: What it works with.
+        """
+        self._video_id = video_id
+        self._edits = edits
+        self._ended = ended
+        self._locate = locate
+        self._bench = bench
+        self._opened = Shared(bench.nursery, self._open)
+
+    @contextlib.asynccontextmanager
+    async def parts(self, edit: Edit, told: Told) -> AsyncIterator[Sequence[Part]]:
+        """Give what a clip is cut from.
+
+        Args:
+            edit: One of the source's clips.
+            told: Is told of requests that are sent again for it.
+
+        Raises:
+            SourceError: The source can't be had or used.
+        """
+        try:
+            video = await self.opened(told)
+            async with video.parts(edit) as parts:
+                yield parts
+        finally:
+            self._ended.add(edit.index)
+
+    async def opened(self, told: Told) -> SegmentedVideo | FileVideo | WholeFile:
+        """Return what it turned out to be."""
+        return await self._opened.get(told)
+
+    async def _open(self, told: Told) -> SegmentedVideo | FileVideo | WholeFile:
+        access, led_by = await self._locate(told)
+        found = await open_source(self._bench.fetcher, access, led_by, told)
+        if isinstance(found, Playlist):
+            return await self._open_playlist(access, found, told)
+        return await self._open_file(access, led_by, found, told)
+
+    async def _open_playlist(self, access: Access, found: Playlist, told: Told) -> SegmentedVideo:
+        loader = TrackLoader(
+            fetcher=self._bench.fetcher,
+            access=access,
+            height=self._bench.output.height,
+            wants_sound=not all(edit.is_silent for edit in self._edits),
+            threads=self._bench.threads,
+        )
+        tracks = await loader.load(found.data, found.answer, told)
+        return await self._segmented(access, tracks, "HLS")
+
+    async def _segmented(self, access: Access, tracks: Tracks, form: str, known: Known | None = None) -> SegmentedVideo:
+        bench = self._bench
+        stage = Stage(bench.fetcher, access, await bench.new_folder(), bench.nursery, bench.threads, known)
+        video = SegmentedVideo(
+            tracks=tracks,
+            name=redact_url(access.url),
+            stage=stage,
+            output=bench.output,
+            nursery=bench.nursery,
+            folder=bench.folder,
+            threads=bench.threads,
+            probe_turned=bench.probe,
+        )
+        video.expect(edit for edit in self._edits if edit.index not in self._ended)
+        self._tell(access, _facts(tracks) | {"form": form})
+        return video
+
+    async def _open_file(
+        self, access: Access, led_by: Zone | None, found: File, told: Told
+    ) -> SegmentedVideo | FileVideo | WholeFile:
+        if self._bench.only_looks and not found.takes_ranges:
+            return WholeFile(redact_url(access.url), found.size)
+        file = await self._shadow(access, led_by, found)
+
+        async def read(first: int, end: int) -> bytes:
+            return await file.read(first, end, told)
+
+        layout = await find_layout(found.head, file.size, read)
+        if isinstance(layout, Fragmented) and isinstance(file, RangedFile):
+            tracks = fragment_tracks(layout, file)
+            return await self._segmented(access, tracks, "fragments", file.known)
+        if self._bench.only_looks and not isinstance(layout, Indexed):
+            return WholeFile(redact_url(access.url), file.size)
+        video = await open_file_video(
+            file,
+            layout,
+            [edit for edit in self._edits if edit.index not in self._ended],
+            self._bench.output,
+            redact_url(access.url),
+            self._bench.probe,
+            self._bench.threads,
+            told,
+        )
+        form = "file" if isinstance(file, RangedFile) else "stream"
+        self._tell(access, {"form": form, "bytes": file.size})
+        return video
+
+    async def _shadow(self, access: Access, led_by: Zone | None, found: File) -> RangedFile | StreamedFile:
+        """Make the local file that stands for a file."""
+        bench = self._bench
+        path = await bench.new_folder() / "file"
+        size = found.size if found.size is not None else MAX_STREAMED
+        if not found.takes_ranges and size > MAX_STREAMED:
+            words = f"the server gives the file only as a whole, and its {size} bytes are more than {MAX_STREAMED}"
+            raise SourceError(Reason.TOO_LARGE, words)
+        await trio.to_thread.run_sync(make_shadow, path, size, limiter=bench.threads)
+        shared = {"fetcher": bench.fetcher, "nursery": bench.nursery, "threads": bench.threads}
+        if not found.takes_ranges:
+            return StreamedFile(access=access, led_by=led_by, path=path, size=size, **shared)  # type: ignore[arg-type]
+        file = RangedFile(
+            access=access,
+            led_by=led_by,
+            path=path,
+            size=size,
+            validator=found.validator,
+            **shared,  # type: ignore[arg-type]
+        )
+        await file.put(0, found.head)
+        return file
+
+    def _tell(self, access: Access, facts: dict[str, object]) -> None:
+        self._bench.listener.source_resolved(self._video_id, redact_url(access.url), facts)
+
+
+def _facts(tracks: Tracks) -> dict[str, object]:
+    """Say of a source what an operator wants to know."""
+    playlist = tracks.video.playlist
+    return {
+        "segments": len(playlist.segments),
+        "seconds": round(float(playlist.seconds), 3),
+        "height": tracks.variant.height if tracks.variant is not None else None,
+        "has_separate_sound": tracks.audio is not None,
+        "is_live": playlist.is_live,
+        "is_encrypted": any(segment.key is not None for segment in playlist.segments),
+    }
