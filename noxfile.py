@@ -37,6 +37,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def network(session: nox.Session) -> None:
+    """Run the benchmark over a slow origin; ``--form file`` for files instead of HLS."""
+    session.install("-e", ".[dev]")
+    session.run("python", "tests/bench/bench_network.py", *session.posargs)
+
+
+@nox.session
 def exact(session: nox.Session) -> None:
     """Render a large case and read every frame and click back."""
     session.install("-e", ".[dev]")

@@ -1,6 +1,8 @@
 """Zones and names: what is public is told from what isn't however it is written, and nothing leads inwards."""
 
+import socket
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import pytest
@@ -235,6 +237,26 @@ async def test_an_odd_literal_is_what_the_system_takes_it_for(host: str) -> None
         await AddressBook().zone(host, Zone.PUBLIC)
 
 
+class Twice(trio.abc.HostnameResolver):
+    """A system that has everything twice."""
+
+    async def getaddrinfo(self, host: bytes | None, port: object, *_: object) -> list[Any]:
+        """Look a name up."""
+        assert b"one.test" == host
+        kind = socket.SOCK_STREAM
+        found: list[Any] = [
+            (socket.AF_INET6, kind, 6, "", ("::1", 0, 0, 0)),
+            (socket.AF_INET, kind, 6, "", (PUBLIC, 0)),
+        ]
+        return found * 2
+
+    async def getnameinfo(self, *_: object) -> tuple[str, str]:
+        """Nobody asks."""
+        raise AssertionError
+
+
 async def test_each_address_of_a_name_is_listed_once() -> None:
-    """Although the system lists it for each way to use it."""
-    assert ("127.0.0.1",) == await resolve_name("127.0.0.1")
+    """In the order of the system, whose order is the one to try them in."""
+    trio.socket.set_custom_hostname_resolver(Twice())
+
+    assert ("::1", PUBLIC) == await resolve_name("one.test")

@@ -279,3 +279,20 @@ def test_only_the_head_of_the_first_segment_is_fetched_to_find_zero(
     assert {"/index.m3u8", "/s000.ts", "/s002.ts", "/s003.ts", "/s004.ts"} == {path for path, _ in asked}
     stats = json.loads(json.dumps(rendered.report["clip_stats"]))
     assert (len(origin.requests), origin.bytes_sent) == (stats["requests"], stats["bytes_fetched"])
+
+
+def test_videos_that_are_opened_at_once_dont_mix(tmp_path: Path, source: Path, packaged: str) -> None:
+    """Four videos whose clocks begin at other times: each has its own zero, and its own bytes."""
+    names = {"a": "0", "b": "100", "c": "5000", "d": "95436"}
+    for name, offset in names.items():
+        args = ("-output_ts_offset", offset)
+        package(source, tmp_path / "www" / name, ffmpeg=packaged, seconds=10, args=args)
+    clips = [{"video_id": name, "start": start, "end": start + 1} for start in (12, 3.3) for name in names]
+
+    with serving(tmp_path / "www") as origin:
+        document = timeline(clips, {name: f"{origin.url}/{name}/index.m3u8" for name in names})
+        rendered = render(tmp_path, document, "--concurrency", "8", ffmpeg=packaged)
+
+    assert [None] * 8 == failures(rendered)
+    assert_picture(rendered, document, dict.fromkeys(names, MEDIA["v"]), ffmpeg=packaged)
+    assert_clicks(rendered, document, ffmpeg=packaged)

@@ -21,6 +21,7 @@ from clipcut.settings import (
     read_config,
     resolve_settings,
 )
+from clipcut.sources.twelvelabs_key import BASE_VARIABLE, KEY_FILE_VARIABLE, KEY_VARIABLE
 
 ROOT = Path(__file__).parent.parent
 CWD = Path("/cwd")
@@ -405,6 +406,7 @@ def test_env_example_when_compared() -> None:
     text = (ROOT / ".env.example").read_text("utf-8")
     listed = re.findall(r"^#?\s*([A-Z][A-Z0-9_]+)=", text, re.MULTILINE)
     known = {option.env for option in OPTIONS if option.env} | {CONFIG_VARIABLE, "TRACEPARENT"}
+    known |= {BASE_VARIABLE, KEY_VARIABLE, KEY_FILE_VARIABLE}
     assert sorted(known) == sorted(listed)
 
 

@@ -47,7 +47,7 @@ def _inner(address: _Address) -> _Address:
 def zone_of(text: str) -> Zone:
     """Return the zone of an address; one that can't be read is reserved."""
     try:
-        address = _inner(ipaddress.ip_address(text.partition("%")[0]))
+        address = _inner(ipaddress.ip_address(text))
     except ValueError:
         return Zone.RESERVED
     if address.is_loopback:

@@ -69,10 +69,13 @@ class FileSink:
         """Take some more."""
         self._batch += data
         if len(self._batch) >= _BATCH:
-            await self.finish()
+            await self._flush()
 
     async def finish(self) -> None:
         """Write what is left."""
+        await self._flush()
+
+    async def _flush(self) -> None:
         data, mode = bytes(self._batch), self._mode
         self._batch.clear()
         self._mode = "ab"

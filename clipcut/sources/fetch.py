@@ -44,12 +44,16 @@ def retry_after(value: str | None, now: dt.datetime) -> float | None:
     return max(0.0, (moment - now).total_seconds())
 
 
+def _is_passing(status: int) -> bool:
+    """Tell whether a server that answers so may answer otherwise a moment later."""
+    return status in _PASSING_STATUSES or status >= 500
+
+
 def _status_failure(reply: Reply, what: str) -> SourceError:
     status = reply.status
-    is_passing = status in _PASSING_STATUSES or status >= 500
     reason = Reason.HTTP_5XX if status >= 500 else _EXACT_REASONS.get(status, Reason.HTTP_4XX)
     reason = Reason.HTTP_429 if status == 429 else reason
-    return SourceError(reason, f"{what}: the server answers {status}", is_passing=is_passing)
+    return SourceError(reason, f"{what}: the server answers {status}", is_passing=_is_passing(status))
 
 
 @attrs.define(kw_only=True)
@@ -166,7 +170,7 @@ class Fetcher:
             except SourceError as exc:
                 if str(exc).startswith(f"{ask.what}: "):
                     raise
-                raise SourceError(exc.reason, f"{ask.what}: {exc}", is_passing=exc.is_passing) from exc
+                raise exc.again(f"{ask.what}: {exc}") from exc
 
     async def _take(self, ask: Ask, url: str, reply: Reply, sink: Sink) -> tuple[Answer, str | None]:
         answer = Answer(url=url, zone=reply.zone, status=reply.status, headers=reply.headers)
@@ -188,19 +192,19 @@ class Fetcher:
         """Turn a status into a failure, and let the host have the pause that it asks for."""
         failure = _status_failure(reply, ask.what)
         asked = _asked_pause(ask, reply)
-        if asked is None or not failure.is_passing:
+        if asked is None:
             return failure
-        if asked > self.patience.pause_s:
+        if asked > self.patience.pause_s and failure.is_passing:
             words = f"{failure}, and asks for {asked:.0f} s of patience, more than {self.patience.pause_s:.0f}"
             return SourceError(failure.reason, words)
-        self.hosts[_host(url)].pause(asked)
+        self.hosts[_host(url)].pause(min(asked, self.patience.pause_s))
         return failure
 
 
 def _asked_pause(ask: Ask, reply: Reply) -> float | None:
     """Return for how many seconds an answer asks to leave its host alone; None if it doesn't."""
     now = dt.datetime.now(dt.UTC)
-    asked = retry_after(reply.headers.get("retry-after"), now) if reply.status >= 400 else None
+    asked = retry_after(reply.headers.get("retry-after"), now) if _is_passing(reply.status) else None
     if asked is None and ask.pause is not None:
         return ask.pause(reply.headers, reply.status, now)
     return asked

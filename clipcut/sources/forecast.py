@@ -121,7 +121,7 @@ def _foretell(
     elif isinstance(opened, FileVideo):
         yield from _ranges(opened, edits, count)
     else:
-        count.add(opened.size)
+        count.add(opened.size - opened.head if opened.size is not None else None)
         whole = Piece(
             what="the file as a whole",
             source=opened.name,
@@ -139,7 +139,8 @@ def _segments(video: SegmentedVideo, edits: Sequence[Edit], count: _Count) -> It
     for edit, items in zip(edits, wanted, strict=True):
         heads = [head for part in video.split(edit) if (head := _head(video, part.picture)) is not None]
         for item in [*heads, *items]:
-            _count_item(item, count)
+            if not video.stage.is_known(item):
+                _count_item(item, count)
         yield ClipForecast(
             pieces=tuple(
                 Piece(

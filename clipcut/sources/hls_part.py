@@ -118,7 +118,7 @@ class HlsPart:
         name: What the source is called in messages.
         origin: Looks up where the run's time begins.
         stage: Where segments are.
-        folder: The private work folder.
+        folder: A folder of the video's own.
         threads: A place for each thread.
     """
 

@@ -34,7 +34,7 @@ class SegmentedVideo:
         stage: Where its segments are.
         output: The output's form.
         nursery: Where downloads run.
-        folder: The private work folder, for files that are put together.
+        folder: A folder of its own, for files that are put together.
         threads: A place for each thread.
         probe_turned: Looks into a file, and finds out how its picture is turned.
     """

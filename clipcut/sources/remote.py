@@ -71,7 +71,7 @@ class Remote:
         A file that was changed is looked into anew, and an address that TwelveLabs gave, and that is forbidden now, is
         asked for anew.
         """
-        has_expired = failure.reason is Reason.HTTP_403 and rung.twelvelabs is not None
+        has_expired = failure.reason is Reason.HTTP_403 and rung.twelvelabs is not None and video.is_located
         if not (failure.is_changed or has_expired):
             return False
         if self._videos[video_id] is not video:

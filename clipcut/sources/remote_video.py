@@ -27,7 +27,7 @@ from clipcut.sources.hls_video import SegmentedVideo
 from clipcut.sources.opening import File, Playlist, open_source
 from clipcut.sources.resolve import Part
 from clipcut.sources.shared import Shared
-from clipcut.sources.stage import Known, Stage
+from clipcut.sources.stage import Shadow, Stage
 from clipcut.sources.tracks import TrackLoader, Tracks
 from clipcut.timeline import Output
 
@@ -69,10 +69,14 @@ class Bench:
 
 @attrs.frozen(eq=False)
 class WholeFile:
-    """A file that would have to be fetched from its begin on; what a source is found to be where nothing is cut."""
+    """A file that would have to be fetched from its begin on; what a source is found to be where nothing is cut.
+
+    ``head`` is how many bytes of it have come, and would not be fetched once more.
+    """
 
     name: str
     size: int | None
+    head: int
 
     def parts(self, edit: Edit) -> NoReturn:
         """Is never asked for."""
@@ -98,6 +102,8 @@ class RemoteVideo:
         self._locate = locate
         self._bench = bench
         self._opened = Shared(bench.nursery, self._open)
+        self.is_located = False
+        """Whether its address was found: what fails then is no fault of who was asked for it."""
 
     @contextlib.asynccontextmanager
     async def parts(self, edit: Edit, told: Told) -> AsyncIterator[Sequence[Part]]:
@@ -123,6 +129,7 @@ class RemoteVideo:
 
     async def _open(self, told: Told) -> SegmentedVideo | FileVideo | WholeFile:
         access, led_by = await self._locate(told)
+        self.is_located = True
         found = await open_source(self._bench.fetcher, access, led_by, told)
         if isinstance(found, Playlist):
             return await self._open_playlist(access, found, told)
@@ -139,16 +146,18 @@ class RemoteVideo:
         tracks = await loader.load(found.data, found.answer, told)
         return await self._segmented(access, tracks, "HLS")
 
-    async def _segmented(self, access: Access, tracks: Tracks, form: str, known: Known | None = None) -> SegmentedVideo:
-        bench = self._bench
-        stage = Stage(bench.fetcher, access, await bench.new_folder(), bench.nursery, bench.threads, known)
+    async def _segmented(
+        self, access: Access, tracks: Tracks, form: str, shadow: Shadow | None = None
+    ) -> SegmentedVideo:
+        bench, folder = self._bench, await self._bench.new_folder()
+        stage = Stage(bench.fetcher, access, folder, bench.nursery, bench.threads, shadow)
         video = SegmentedVideo(
             tracks=tracks,
             name=redact_url(access.url),
             stage=stage,
             output=bench.output,
             nursery=bench.nursery,
-            folder=bench.folder,
+            folder=folder,
             threads=bench.threads,
             probe_turned=bench.probe,
         )
@@ -160,7 +169,7 @@ class RemoteVideo:
         self, access: Access, led_by: Zone | None, found: File, told: Told
     ) -> SegmentedVideo | FileVideo | WholeFile:
         if self._bench.only_looks and not found.takes_ranges:
-            return WholeFile(redact_url(access.url), found.size)
+            return WholeFile(redact_url(access.url), found.size, 0)
         file = await self._shadow(access, led_by, found)
 
         async def read(first: int, end: int) -> bytes:
@@ -169,9 +178,9 @@ class RemoteVideo:
         layout = await find_layout(found.head, file.size, read)
         if isinstance(layout, Fragmented) and isinstance(file, RangedFile):
             tracks = fragment_tracks(layout, file)
-            return await self._segmented(access, tracks, "fragments", file.known)
+            return await self._segmented(access, tracks, "fragments", file)
         if self._bench.only_looks and not isinstance(layout, Indexed):
-            return WholeFile(redact_url(access.url), file.size)
+            return WholeFile(redact_url(access.url), file.size, len(found.head))
         video = await open_file_video(
             file,
             layout,

@@ -1,8 +1,9 @@
 """The pieces of one video on disk: each fetched once, decrypted, looked at, and gone after its last reader."""
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
 import attrs
 import trio
@@ -23,7 +24,16 @@ HEAD = 64 * 1024
 _KEY_BYTES = 16
 
 
-Known = Callable[[Resource], Awaitable[bytes | None]]
+class Shadow(Protocol):
+    """A local file that has some bytes of the one that items are ranges of."""
+
+    def has(self, first: int, end: int) -> bool:
+        """Tell whether these bytes are there."""
+        ...
+
+    async def take(self, first: int, end: int) -> bytes:
+        """Return bytes that are there."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -64,7 +74,7 @@ class Stage:
         folder: Path,
         nursery: trio.Nursery,
         threads: trio.CapacityLimiter,
-        known: Known | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         """Stage nothing yet.
 
@@ -74,9 +84,9 @@ class Stage:
             folder: Where files go: a new one, or one that others use too.
             nursery: Where downloads run.
             threads: A place for each thread.
-            known: Returns what is there already, so that it isn't fetched once more; None for what isn't.
+            shadow: Has what was fetched before, so that it isn't fetched once more; None if nothing was.
         """
-        self._known = known
+        self._shadow = shadow
         self._fetcher = fetcher
         self._access = access
         self._folder = folder
@@ -95,6 +105,11 @@ class Stage:
     def is_expected(self, item: Item) -> bool:
         """Whether somebody is going to need it, or has it."""
         return bool(self._readers.get(item))
+
+    def is_known(self, item: Item) -> bool:
+        """Whether its bytes are here already."""
+        span = item.resource.byte_range
+        return self._shadow is not None and span is not None and self._shadow.has(*span)
 
     async def release(self, reader: int) -> None:
         """Forget a reader, and drop what nobody needs any more."""
@@ -141,10 +156,9 @@ class Stage:
             path, self._threads, item.what, secret, item.key.iv if item.key is not None else b"", is_head=item.is_head
         )
         try:
-            data = await self._known(item.resource) if self._known is not None else None
-            if data is not None:
+            if self._shadow is not None and item.resource.byte_range is not None and self.is_known(item):
                 await sink.restart()
-                await sink.write(data)
+                await sink.write(await self._shadow.take(*item.resource.byte_range))
                 await sink.finish()
             else:
                 await self._fetcher.fetch(ask, sink, told)

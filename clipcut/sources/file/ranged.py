@@ -15,7 +15,6 @@ from clipcut.sources.fetch import Fetcher
 from clipcut.sources.file.index import Range, gaps, merged
 from clipcut.sources.file.shadow import OffsetSink, get_bytes, put_bytes
 from clipcut.sources.gather import gather
-from clipcut.sources.hls import Resource
 from clipcut.sources.shared import Shared
 
 MAX_RANGE = 1024 * 1024 * 1024
@@ -89,14 +88,11 @@ class RangedFile:
         end = min(end, self.size)
         if not self.has(first, end):
             await self.need([(first, end)], told)
-        return await trio.to_thread.run_sync(get_bytes, self.path, first, end, limiter=self.threads)
+        return await self.take(first, end)
 
-    async def known(self, resource: Resource) -> bytes | None:
-        """Return a range if it is there; None if it isn't."""
-        if resource.byte_range is None or not self.has(*resource.byte_range):
-            await trio.lowlevel.checkpoint()
-            return None
-        return await trio.to_thread.run_sync(get_bytes, self.path, *resource.byte_range, limiter=self.threads)
+    async def take(self, first: int, end: int) -> bytes:
+        """Return bytes that are there."""
+        return await trio.to_thread.run_sync(get_bytes, self.path, first, end, limiter=self.threads)
 
     def _note(self, first: int, end: int) -> None:
         self._there = merged([*self._there, (first, end)])

@@ -53,10 +53,14 @@ class OffsetSink:
         """Take some more."""
         self._batch += data
         if len(self._batch) >= self.batch:
-            await self.finish()
+            await self.flush()
 
     async def finish(self) -> None:
         """Write what is left."""
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Write what has come since the last time."""
         data, at = bytes(self._batch), self.offset + self.written
         self._batch.clear()
         await trio.to_thread.run_sync(put_bytes, self.path, data, at, limiter=self.threads)

@@ -132,6 +132,6 @@ class _Stream(OffsetSink):
 
     file: StreamedFile = attrs.field(kw_only=True)
 
-    async def finish(self) -> None:
-        await OffsetSink.finish(self)
+    async def flush(self) -> None:
+        await OffsetSink.flush(self)
         self.file.came(self.written)
