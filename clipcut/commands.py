@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 from clipcut.errors import Mistake, SettingsError
 from clipcut.files import why_unreadable
 from clipcut.inputs import read_settings, read_timeline
-from clipcut.jsonio import document_text, timeline_document
+from clipcut.jsonout import document_text, timeline_document
 from clipcut.plan import Method, Plan, build_plan, needs_network
 from clipcut.planning import look_ahead
 from clipcut.preflight import refuse_bad_variables

@@ -16,7 +16,8 @@ from clipcut.cli import run
 from clipcut.errors import Mistake, TimelineError
 from clipcut.inputs import load_document
 from clipcut.jockey import source_names
-from clipcut.jsonio import MAX_CLIPS, document_text, load_timeline, timeline_document
+from clipcut.jsonio import MAX_CLIPS, load_timeline
+from clipcut.jsonout import document_text, timeline_document
 from clipcut.timeline import Clip, Output, Source, Timeline, TwelveLabs, named_clips
 
 ALPHA, BETA = "65f1c0ffee65f1c0ffee0001", "65f1c0ffee65f1c0ffee0002"
