@@ -150,6 +150,10 @@ class SourceError(ClipcutError):
             is_changed=self.is_changed,
         )
 
+    def renamed(self, path: object, name: str) -> "SourceError":
+        """Return the same failure, said of a source and not of the file that stands for it here."""
+        return self.again(str(self).replace(str(path), name))
+
 
 class ToolError(ClipcutError):
     """FFmpeg is missing, or does not do what clipcut needs."""

@@ -26,7 +26,7 @@ from clipcut.preflight import Job
 from clipcut.results import Fetched, OutputFacts, RenderResult, RenderStatus, Status
 
 if TYPE_CHECKING:
-    from clipcut.sources.fetch import Fetcher
+    from clipcut.network.fetch import Fetcher
 
 
 @attrs.define(kw_only=True)

@@ -11,11 +11,11 @@ from clipcut.errors import Mistake, SettingsError, TimelineError, child_path
 from clipcut.ffmpeg.mux import MARK, SUFFIXES, is_ours
 from clipcut.ffmpeg.probe import soundtrack_problem
 from clipcut.files import file_mode, is_folder, is_regular_file, is_special, real_path, why_unreadable
+from clipcut.network.ask import variables_of
 from clipcut.placeholder import packaged_placeholder
 from clipcut.plan import Method, Plan
 from clipcut.report import default_report_path
 from clipcut.settings import Settings
-from clipcut.sources.ask import variables_of
 from clipcut.sources.twelvelabs_key import base_problem, key_problem
 from clipcut.timeline import Timeline, clips_per_video
 

@@ -1,7 +1,8 @@
 """Playlists in a few words, for tests: their lines, what is read of them, what they name."""
 
-from clipcut.sources.hls import Key, MasterPlaylist, MediaPlaylist, Resource
-from clipcut.sources.hls_reader import parse_playlist
+from clipcut.sources.hls.master import MasterPlaylist
+from clipcut.sources.hls.reader import parse_playlist
+from clipcut.sources.segments.playlist import Key, MediaPlaylist, Resource
 
 URL = "https://cdn.example/show/index.m3u8?token=base"
 HERE = "https://cdn.example/show"

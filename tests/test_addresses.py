@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from clipcut.errors import Reason, SourceError
-from clipcut.sources.addresses import KEPT_S, AddressBook, Zone, may_lead, resolve_name, zone_by_name, zone_of
+from clipcut.network.addresses import KEPT_S, AddressBook, Zone, may_lead, resolve_name, zone_by_name, zone_of
 
 PUBLIC, PRIVATE = "203.0.113.7", "10.0.0.7"
 

@@ -31,12 +31,12 @@ from origin import Origin, Reply, open_origin, redirect, retry_after_seconds
 
 from clipcut.errors import Reason, RenderError, SourceError
 from clipcut.events import Retry
-from clipcut.sources import body
-from clipcut.sources.addresses import AddressBook, Zone, zone_of
-from clipcut.sources.ask import Access, Answer, Ask, Patience, fill_in, variables_of
-from clipcut.sources.body import FileSink, MemorySink, content_range
-from clipcut.sources.fetch import MAX_REDIRECTS, Fetcher, retry_after
-from clipcut.sources.http import Wire
+from clipcut.network import body
+from clipcut.network.addresses import AddressBook, Zone, zone_of
+from clipcut.network.ask import Access, Answer, Ask, Patience, fill_in, variables_of
+from clipcut.network.body import FileSink, MemorySink, content_range
+from clipcut.network.fetch import MAX_REDIRECTS, Fetcher, retry_after
+from clipcut.network.http import Wire
 
 OUTSIDE, INSIDE = "127.0.0.1", "127.0.0.2"
 CANARY = "c4n4ry"

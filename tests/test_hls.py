@@ -3,7 +3,7 @@
 import pytest
 
 from clipcut.errors import Reason, SourceError
-from clipcut.sources.hls import MasterPlaylist, Variant, choose_variant
+from clipcut.sources.hls.master import MasterPlaylist, Variant, choose_variant
 
 
 def variants(*each: tuple[int | None, int, str]) -> MasterPlaylist:

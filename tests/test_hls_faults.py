@@ -13,10 +13,10 @@ from media import make_source
 from origin import Origin, Reply, redirect, retry_after_seconds
 from packaged import package, read_segments, serving, write_playlist
 
+from clipcut.network.addresses import AddressBook, Zone
+from clipcut.network.ask import Patience
+from clipcut.network.fetch import Fetcher
 from clipcut.sources import remote
-from clipcut.sources.addresses import AddressBook, Zone
-from clipcut.sources.ask import Patience
-from clipcut.sources.fetch import Fetcher
 
 pytestmark = pytest.mark.media
 

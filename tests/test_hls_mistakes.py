@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from playlists import DRM, IV, KEY, SEGMENT, URL, VARIANT, lines
 
 from clipcut.errors import Reason, SourceError
-from clipcut.sources.hls import MAX_BYTES, MasterPlaylist, choose_variant
-from clipcut.sources.hls_reader import parse_playlist
-from clipcut.sources.hls_tags import MAX_SEGMENTS, MAX_VARIANTS, TAGS
+from clipcut.sources.hls.master import MAX_BYTES, MasterPlaylist, choose_variant
+from clipcut.sources.hls.reader import parse_playlist
+from clipcut.sources.hls.tags import MAX_SEGMENTS, MAX_VARIANTS, TAGS
 
 CANARY = "c4n4ry"
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from playlists import DRM, HERE, IV, IV_BYTES, KEY, URL, VARIANT, at, key, master, media
 from strategies import decimals
 
-from clipcut.sources.hls import Init, Key, MediaPlaylist, Segment, Variant
-from clipcut.sources.hls_reader import is_playlist, parse_playlist
+from clipcut.sources.hls.master import Variant
+from clipcut.sources.hls.reader import is_playlist, parse_playlist
+from clipcut.sources.segments.playlist import Init, Key, MediaPlaylist, Segment
 
 
 def test_media_playlist_when_plain() -> None:

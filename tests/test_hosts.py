@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from clipcut.errors import Reason, SourceError
-from clipcut.sources.hosts import CONNECTIONS, Host, Hosts
+from clipcut.network.hosts import CONNECTIONS, Host, Hosts
 
 LONGEST = 120.0
 

@@ -24,9 +24,9 @@ from origin import Origin, Reply, open_origin
 
 from clipcut import __version__
 from clipcut.errors import Reason, RenderError, SourceError
-from clipcut.sources import addresses
-from clipcut.sources.addresses import AddressBook, Zone, zone_of
-from clipcut.sources.http import Wire, proxy_for
+from clipcut.network import addresses
+from clipcut.network.addresses import AddressBook, Zone, zone_of
+from clipcut.network.http import Wire, proxy_for
 
 OUTSIDE, INSIDE = "127.0.0.1", "127.0.0.2"
 CANARY = "c4n4ry"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipcut.errors import RenderError
-from clipcut.sources.join import CLOCK, WRAP, join, read_id3, unwrapped
+from clipcut.sources.segments.join import CLOCK, WRAP, join, read_id3, unwrapped
 
 STAMP = 123_456_789
 MOMENT = Fraction(STAMP, CLOCK)

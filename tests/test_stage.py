@@ -18,16 +18,16 @@ from packaged import encrypt
 
 from clipcut.errors import Reason, RenderError, SourceError
 from clipcut.events import Retry
-from clipcut.sources import segment as segment_module
-from clipcut.sources.addresses import AddressBook, Zone
-from clipcut.sources.ask import Access
-from clipcut.sources.body import FileSink
-from clipcut.sources.fetch import Fetcher
+from clipcut.network.addresses import AddressBook, Zone
+from clipcut.network.ask import Access
+from clipcut.network.body import FileSink
+from clipcut.network.fetch import Fetcher
+from clipcut.network.http import Wire
 from clipcut.sources.gather import gather
-from clipcut.sources.hls import Key, Resource
-from clipcut.sources.http import Wire
-from clipcut.sources.segment import Kind, decrypt, kind_of
-from clipcut.sources.stage import HEAD, Item, Stage
+from clipcut.sources.segments import segment as segment_module
+from clipcut.sources.segments.playlist import Key, Resource
+from clipcut.sources.segments.segment import Kind, decrypt, kind_of
+from clipcut.sources.segments.stage import HEAD, Item, Stage
 
 HERE = "https://cdn.example"
 MEDIA = (b"G" + bytes(187)) * 20

@@ -26,11 +26,11 @@ from twelvelabs_api import INDEX, KEY, Said, StandIn, document, rate_limit, stre
 
 from clipcut.errors import Reason, SourceError
 from clipcut.jsonio import load_timeline
+from clipcut.network.addresses import AddressBook, Zone
+from clipcut.network.ask import Patience
+from clipcut.network.fetch import Fetcher
+from clipcut.network.http import Wire
 from clipcut.sources import remote
-from clipcut.sources.addresses import AddressBook, Zone
-from clipcut.sources.ask import Patience
-from clipcut.sources.fetch import Fetcher
-from clipcut.sources.http import Wire
 from clipcut.sources.twelvelabs import JITTER_S, TwelveLabsApi, rate_limit_pause
 
 MEDIA = {name: Numbered(number, frames=240) for number, name in enumerate(("v1", "v2", "v3"), 1)}

@@ -12,11 +12,11 @@ from clipcut.plan import Edit, Method, Plan
 from clipcut.redact import redact_url
 from clipcut.sources.file.index import Range, gaps, merged
 from clipcut.sources.file.video import FileVideo
-from clipcut.sources.hls_part import Span
-from clipcut.sources.hls_video import SegmentedVideo
 from clipcut.sources.remote import Remote
 from clipcut.sources.remote_video import WholeFile
-from clipcut.sources.stage import HEAD, Item
+from clipcut.sources.segments.part import Span
+from clipcut.sources.segments.stage import HEAD, Item
+from clipcut.sources.segments.video import SegmentedVideo
 
 
 @attrs.frozen(kw_only=True)

@@ -7,14 +7,14 @@ import attrs
 
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
-from clipcut.sources.addresses import Zone
-from clipcut.sources.ask import Access, Answer, Ask
-from clipcut.sources.body import total_size
-from clipcut.sources.fetch import Fetcher
+from clipcut.network.addresses import Zone
+from clipcut.network.ask import Access, Answer, Ask
+from clipcut.network.body import total_size
+from clipcut.network.fetch import Fetcher
 from clipcut.sources.file.layout import CHUNK
-from clipcut.sources.hls import MAX_BYTES
-from clipcut.sources.hls_reader import is_playlist
-from clipcut.sources.tracks import unpack
+from clipcut.sources.hls.load import unpack
+from clipcut.sources.hls.master import MAX_BYTES
+from clipcut.sources.hls.reader import is_playlist
 
 
 @attrs.frozen(kw_only=True)

@@ -8,11 +8,11 @@ import trio
 
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
+from clipcut.network.addresses import AddressBook, Zone
+from clipcut.network.ask import Access, fill_in
+from clipcut.network.fetch import Fetcher
+from clipcut.network.http import Wire
 from clipcut.plan import Edit, Plan, Rung
-from clipcut.sources.addresses import AddressBook, Zone
-from clipcut.sources.ask import Access, fill_in
-from clipcut.sources.fetch import Fetcher
-from clipcut.sources.http import Wire
 from clipcut.sources.remote_video import Bench, Locate, RemoteVideo
 from clipcut.sources.resolve import Part, RenewedError
 from clipcut.sources.twelvelabs import TwelveLabsApi

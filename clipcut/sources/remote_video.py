@@ -12,23 +12,24 @@ import trio
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Listener, Told
 from clipcut.ffmpeg.probe import MediaInfo
+from clipcut.network.addresses import Zone
+from clipcut.network.ask import Access
+from clipcut.network.fetch import Fetcher
 from clipcut.plan import Edit
 from clipcut.redact import redact_url
-from clipcut.sources.addresses import Zone
-from clipcut.sources.ask import Access
-from clipcut.sources.fetch import Fetcher
 from clipcut.sources.file.fragments import fragment_tracks
 from clipcut.sources.file.layout import Fragmented, Indexed, find_layout
 from clipcut.sources.file.ranged import RangedFile
 from clipcut.sources.file.shadow import make_shadow
 from clipcut.sources.file.streamed import MAX_STREAMED, StreamedFile
 from clipcut.sources.file.video import FileVideo, open_file_video
-from clipcut.sources.hls_video import SegmentedVideo
+from clipcut.sources.hls.load import TrackLoader
 from clipcut.sources.opening import File, Playlist, open_source
 from clipcut.sources.resolve import Part
+from clipcut.sources.segments.stage import Shadow, Stage
+from clipcut.sources.segments.track import Tracks
+from clipcut.sources.segments.video import SegmentedVideo
 from clipcut.sources.shared import Shared
-from clipcut.sources.stage import Shadow, Stage
-from clipcut.sources.tracks import TrackLoader, Tracks
 from clipcut.timeline import Output
 
 Locate = Callable[[Told], Awaitable[tuple[Access, Zone | None]]]
@@ -228,7 +229,7 @@ def _facts(tracks: Tracks) -> dict[str, object]:
     return {
         "segments": len(playlist.segments),
         "seconds": round(float(playlist.seconds), 3),
-        "height": tracks.variant.height if tracks.variant is not None else None,
+        "height": tracks.height,
         "has_separate_sound": tracks.audio is not None,
         "is_live": playlist.is_live,
         "is_encrypted": any(segment.key is not None for segment in playlist.segments),

@@ -11,9 +11,9 @@ import trio
 
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
-from clipcut.sources.addresses import Zone
-from clipcut.sources.ask import Access, Ask
-from clipcut.sources.fetch import Fetcher
+from clipcut.network.addresses import Zone
+from clipcut.network.ask import Access, Ask
+from clipcut.network.fetch import Fetcher
 from clipcut.sources.twelvelabs_key import KEY_VARIABLE, base_url, is_address, read_key
 
 JITTER_S = 0.5

@@ -3,8 +3,8 @@
 from clipcut.errors import Reason, SourceError
 from clipcut.sources.file.layout import Fragmented
 from clipcut.sources.file.ranged import RangedFile
-from clipcut.sources.hls import Init, MediaPlaylist, Resource, Segment
-from clipcut.sources.tracks import Track, Tracks
+from clipcut.sources.segments.playlist import Init, MediaPlaylist, Resource, Segment
+from clipcut.sources.segments.track import Track, Tracks
 
 
 def fragment_tracks(layout: Fragmented, file: RangedFile) -> Tracks:
@@ -44,4 +44,4 @@ def fragment_tracks(layout: Fragmented, file: RangedFile) -> Tracks:
         of_size=file.size,
         keeps_places=layout.keeps_places,
     )
-    return Tracks(video=track, audio=None, variant=None)
+    return Tracks(video=track, audio=None, height=None)

@@ -9,9 +9,9 @@ import trio
 
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
-from clipcut.sources.addresses import Zone
-from clipcut.sources.ask import Access, Ask
-from clipcut.sources.fetch import Fetcher
+from clipcut.network.addresses import Zone
+from clipcut.network.ask import Access, Ask
+from clipcut.network.fetch import Fetcher
 from clipcut.sources.file.index import Range, gaps, merged
 from clipcut.sources.file.shadow import OffsetSink, get_bytes, put_bytes
 from clipcut.sources.gather import gather

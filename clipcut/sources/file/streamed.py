@@ -8,9 +8,9 @@ import trio
 
 from clipcut.errors import RenderError, SourceError
 from clipcut.events import Retry, Told
-from clipcut.sources.addresses import Zone
-from clipcut.sources.ask import Access, Ask
-from clipcut.sources.fetch import Fetcher
+from clipcut.network.addresses import Zone
+from clipcut.network.ask import Access, Ask
+from clipcut.network.fetch import Fetcher
 from clipcut.sources.file.index import Range
 from clipcut.sources.file.shadow import OffsetSink, get_bytes
 

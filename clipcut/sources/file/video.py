@@ -17,7 +17,6 @@ from clipcut.sources.file.index import Index, Range, merged, read_index
 from clipcut.sources.file.layout import Indexed, Layout
 from clipcut.sources.file.shadow import RemoteFile
 from clipcut.sources.file.streamed import StreamedFile
-from clipcut.sources.hls_part import renamed
 from clipcut.timeline import Output
 
 MAX_PICTURE = 8 * 1024 * 1024
@@ -123,7 +122,7 @@ async def open_file_video(
         await file.need([(first, min(end, first + MAX_PICTURE))], told)
         info = await probe_turned(file.path)
     except SourceError as exc:
-        raise renamed(exc, file.path, name) from exc
+        raise exc.renamed(file.path, name) from exc
     video = FileVideo(file=file, info=_named(info, name, file.has), index=index, output=output)
     if isinstance(file, StreamedFile):
         file.stop_at = max(end for edit in edits for _, end in merged(video.ranges(edit)))

@@ -4,9 +4,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from clipcut.sources.hls import MAX_BYTES, MasterPlaylist, MediaPlaylist, Resource, Segment, Variant, shown
-from clipcut.sources.hls_tags import read_tags
-from clipcut.sources.hls_values import Raw, absolute, bad, byte_range, can_open, height, protected, protection, unlocked
+from clipcut.sources.hls.master import MAX_BYTES, MasterPlaylist, Variant
+from clipcut.sources.hls.tags import read_tags
+from clipcut.sources.hls.values import (
+    Raw,
+    absolute,
+    bad,
+    byte_range,
+    can_open,
+    height,
+    protected,
+    protection,
+    shown,
+    unlocked,
+)
+from clipcut.sources.segments.playlist import MediaPlaylist, Resource, Segment
 
 MAX_LINES = 1_000_000
 """No playlist has more lines, blank ones apart; each costs m3u8 some microseconds, whatever is in it."""

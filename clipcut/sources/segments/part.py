@@ -15,11 +15,11 @@ from clipcut.ffmpeg.need import SOUND_SKEW, Side
 from clipcut.ffmpeg.probe import AudioInfo, MediaInfo, probe, probe_sound
 from clipcut.plan import Edit
 from clipcut.sources.gather import gather
-from clipcut.sources.hls import Segment
-from clipcut.sources.join import join, join_in_place, unwrapped
-from clipcut.sources.segment import Kind, kind_of
-from clipcut.sources.stage import Stage
-from clipcut.sources.tracks import Track
+from clipcut.sources.segments.join import join, join_in_place, unwrapped
+from clipcut.sources.segments.playlist import Segment
+from clipcut.sources.segments.segment import Kind, kind_of
+from clipcut.sources.segments.stage import Stage
+from clipcut.sources.segments.track import Track
 
 T = TypeVar("T")
 _BLIND = Fraction(30)
@@ -101,13 +101,8 @@ def put_together(track: Track, segments: Sequence[Segment], files: Sequence[Path
         join(files, target)
 
 
-def renamed(failure: SourceError, path: Path, name: str) -> SourceError:
-    """Say of a source what was said of the file that stands for it here."""
-    return failure.again(str(failure).replace(str(path), name))
-
-
 @attrs.define(kw_only=True, eq=False)
-class HlsPart:
+class SegmentedPart:
     """A part of a clip, within one run of timestamps.
 
     Attributes:
@@ -179,7 +174,7 @@ class HlsPart:
             if self.picture.has_before and self.edit.clip.start - self.picture.chosen[0].begin < _BLIND:
                 self.picture.extend(Side.BEFORE)
                 return await self.info(told)
-            raise renamed(exc, self._picture_file, self.name) from exc
+            raise exc.renamed(self._picture_file, self.name) from exc
         found = self._placed(info, origin)
         if isinstance(sound, list):
             found = attrs.evolve(found, audio=await self._sound_info(sound, found.video.zero))
@@ -215,7 +210,7 @@ class HlsPart:
         try:
             audio, begin = await self._in_thread(probe_sound, path)
         except SourceError as exc:
-            raise renamed(exc, path, self.name) from exc
+            raise exc.renamed(path, self.name) from exc
         expected = zero + span.chosen[0].begin
         offset = Fraction(0)
         if is_packed:

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from clipcut.sources.hls import Init, Resource
-from clipcut.sources.hls_values import MAX_LINE, Raw, absolute, bad, byte_range, duration, read_lock, unlocked
+from clipcut.sources.hls.values import MAX_LINE, Raw, absolute, bad, byte_range, duration, read_lock, unlocked
+from clipcut.sources.segments.playlist import Init, Resource
 
 MAX_SEGMENTS = 100_000
 """No media playlist has more segments."""

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from clipcut.errors import Reason, SourceError, raise_if_machine
-from clipcut.sources.body import FileSink
+from clipcut.network.body import FileSink
 from clipcut.sources.file.boxes import HEADER, read_box
 
 _MOST_BOXES = 10_000

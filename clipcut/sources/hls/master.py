@@ -1,12 +1,9 @@
-"""HLS playlists once they are read: what to fetch, when it plays, and which variant to take."""
-
-import functools
-import itertools
-from fractions import Fraction
+"""A master playlist once it is read, and which of its variants suits an output."""
 
 import attrs
 
 from clipcut.errors import Reason, SourceError
+from clipcut.sources.hls.values import shown
 
 MAX_BYTES = 16 * 1024 * 1024
 """No playlist is larger, decompressed."""
@@ -14,78 +11,6 @@ MAX_BYTES = 16 * 1024 * 1024
 _VIDEO_CODECS = frozenset({"avc1", "avc3", "hvc1", "hev1", "av01", "vp08", "vp09", "vp8", "vp9", "mp4v"})
 _OTHER_CODECS = frozenset({"mp4a", "ac-3", "ec-3", "opus", "flac", "mp3", "stpp", "wvtt"})
 """Sound, and subtitles: a variant names those of its subtitle renditions too, and nobody has to decode them."""
-
-
-@attrs.frozen(kw_only=True)
-class Resource:
-    """Something to fetch: an absolute http(s) address, all of it or the bytes ``[first, end)``."""
-
-    url: str
-    byte_range: tuple[int, int] | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Key:
-    """An AES-128 key: where its 16 bytes are, and the 16 bytes of the initialization vector that go with it."""
-
-    url: str
-    iv: bytes
-
-
-@attrs.frozen(kw_only=True)
-class Init:
-    """An initialization section (EXT-X-MAP), without which a segment can't be decoded."""
-
-    resource: Resource
-    key: Key | None
-
-
-@attrs.frozen(kw_only=True)
-class Segment:
-    """One segment of a media playlist.
-
-    Attributes:
-        number: Its place in the playlist, from 0.
-        resource: What to fetch.
-        begin: The sum of all durations before it, in seconds.
-        duration: Its duration in seconds, as its EXTINF says.
-        run: The number of its run of continuous timestamps, from 0.
-        init: What has to be decoded before it; None if it needs nothing.
-        key: How it is encrypted; None if it isn't.
-        is_gap: Whether the playlist says that there is nothing to fetch.
-    """
-
-    number: int
-    resource: Resource
-    begin: Fraction
-    duration: Fraction
-    run: int
-    init: Init | None
-    key: Key | None
-    is_gap: bool
-
-    @property
-    def end(self) -> Fraction:
-        """The sum of all durations up to and with its own, in seconds."""
-        return self.begin + self.duration
-
-
-@attrs.frozen(kw_only=True)
-class MediaPlaylist:
-    """A playlist of segments, at least one; ``is_live`` if it may still grow."""
-
-    segments: tuple[Segment, ...]
-    is_live: bool
-
-    @functools.cached_property
-    def runs(self) -> tuple[tuple[Segment, ...], ...]:
-        """The segments, grouped by run."""
-        return tuple(tuple(group) for _, group in itertools.groupby(self.segments, key=lambda segment: segment.run))
-
-    @property
-    def seconds(self) -> Fraction:
-        """Its total duration in seconds."""
-        return self.segments[-1].end
 
 
 @attrs.frozen(kw_only=True)
@@ -148,9 +73,3 @@ def _no_variant(master: MasterPlaylist) -> SourceError:
     if all(_families(variant) <= _OTHER_CODECS for variant in master.variants):
         return SourceError(Reason.NO_VIDEO, f"the playlist has sound only ({codecs})")
     return SourceError(Reason.REFUSED, f"the playlist has no variant that can be decoded ({codecs})")
-
-
-def shown(text: str, limit: int = 40) -> str:
-    """Return some of the document for a message: printable, short, and of an address no more than its scheme."""
-    safe = text.partition("//")[0].partition("?")[0].rpartition("@")[2]
-    return "".join(char if char.isprintable() else "?" for char in safe[:limit])

@@ -8,8 +8,8 @@ from typing import Protocol
 import trio
 
 from clipcut.errors import Reason, SourceError, raise_if_machine
-from clipcut.sources.ask import Ask, Patience
-from clipcut.sources.http import Reply
+from clipcut.network.ask import Ask, Patience
+from clipcut.network.http import Reply
 
 MAX_SKIP = 64 * 1024 * 1024
 """How many bytes are read past where a server ignores the range that was asked for."""

@@ -17,11 +17,11 @@ import trio
 
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Retry, Told
-from clipcut.sources.addresses import Zone
-from clipcut.sources.ask import Answer, Ask, Patience
-from clipcut.sources.body import FileSink, MemorySink, Pace, Sink, Window
-from clipcut.sources.hosts import Hosts
-from clipcut.sources.http import Reply, Wire
+from clipcut.network.addresses import Zone
+from clipcut.network.ask import Answer, Ask, Patience
+from clipcut.network.body import FileSink, MemorySink, Pace, Sink, Window
+from clipcut.network.hosts import Hosts
+from clipcut.network.http import Reply, Wire
 
 MAX_REDIRECTS = 8
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

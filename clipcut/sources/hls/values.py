@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 import attrs
 
 from clipcut.errors import Reason, SourceError
-from clipcut.sources.hls import Key, shown
+from clipcut.sources.segments.playlist import Key
 from clipcut.timebase import MAX_SECONDS, parse_decimal
 
 MAX_LINE = 65_536
@@ -134,3 +134,9 @@ def _iv(text: str | None) -> bytes | None:
     if match is None:
         raise bad("has a key with an IV that isn't 0x and 32 hexadecimal digits")
     return bytes.fromhex(match[1])
+
+
+def shown(text: str, limit: int = 40) -> str:
+    """Return some of the document for a message: printable, short, and of an address no more than its scheme."""
+    safe = text.partition("//")[0].partition("?")[0].rpartition("@")[2]
+    return "".join(char if char.isprintable() else "?" for char in safe[:limit])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import rates
 
 from clipcut.plan import Edit, Method, Rung, Slot
-from clipcut.sources.parts import split
+from clipcut.sources.segments.split import split
 from clipcut.timebase import frame_boundaries, sample_at
 from clipcut.timeline import AudioProfile, Clip, Output
 

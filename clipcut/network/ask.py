@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from clipcut.network.addresses import Zone
 from clipcut.redact import redact_url
-from clipcut.sources.addresses import Zone
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:

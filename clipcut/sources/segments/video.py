@@ -15,12 +15,12 @@ from clipcut.ffmpeg.need import SOUND_MARGIN, SOUND_TAIL
 from clipcut.ffmpeg.probe import MediaInfo
 from clipcut.plan import Edit
 from clipcut.sources.gather import gather
-from clipcut.sources.hls import Segment
-from clipcut.sources.hls_part import HlsPart, Origin, Span, put_together, renamed
-from clipcut.sources.parts import split
+from clipcut.sources.segments.part import Origin, SegmentedPart, Span, put_together
+from clipcut.sources.segments.playlist import Segment
+from clipcut.sources.segments.split import split
+from clipcut.sources.segments.stage import Stage
+from clipcut.sources.segments.track import Track, Tracks, covering
 from clipcut.sources.shared import Shared
-from clipcut.sources.stage import Stage
-from clipcut.sources.tracks import Track, Tracks, covering
 from clipcut.timeline import Output
 
 
@@ -55,12 +55,12 @@ class SegmentedVideo:
             for part in self.split(edit):
                 part.expect()
 
-    def split(self, edit: Edit) -> list[HlsPart]:
+    def split(self, edit: Edit) -> list[SegmentedPart]:
         """Return what a clip is cut from: a part for each run of timestamps that it has frames of, in order."""
         begins = [run[0].begin for run in self.tracks.video.playlist.runs]
         return [self._part(run, piece) for run, piece in split(edit, begins, self.output)]
 
-    def _part(self, run: int, edit: Edit) -> HlsPart:
+    def _part(self, run: int, edit: Edit) -> SegmentedPart:
         tracks = self.tracks
         begin = edit.clip.start if edit.is_silent else edit.clip.start - SOUND_MARGIN
         last = edit.clip.start + (edit.slot.frames - Fraction(1, 2)) / self.output.fps
@@ -70,7 +70,7 @@ class SegmentedVideo:
             segments = track.playlist.runs[run]
             return Span(track, segments, *covering(segments, begin, end))
 
-        return HlsPart(
+        return SegmentedPart(
             edit=edit,
             picture=span(tracks.video),
             sound=span(tracks.audio) if tracks.audio is not None and not edit.is_silent else None,
@@ -83,7 +83,7 @@ class SegmentedVideo:
         )
 
     @contextlib.asynccontextmanager
-    async def parts(self, edit: Edit) -> AsyncIterator[Sequence[HlsPart]]:
+    async def parts(self, edit: Edit) -> AsyncIterator[Sequence[SegmentedPart]]:
         """Give what a clip is cut from; what only it needed is gone when the block is left."""
         parts = self.split(edit)
         try:
@@ -125,7 +125,7 @@ class SegmentedVideo:
             return await self.probe_turned(target)
         except SourceError as exc:
             if is_whole or exc.reason not in (Reason.UNDECODABLE, Reason.NO_VIDEO):
-                raise renamed(exc, target, item.what) from exc
+                raise exc.renamed(target, item.what) from exc
             return None
         finally:
             with trio.CancelScope(shield=True):

@@ -10,11 +10,11 @@ import trio
 
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
-from clipcut.sources.addresses import Zone
-from clipcut.sources.ask import Access, Ask
-from clipcut.sources.fetch import Fetcher
-from clipcut.sources.hls import Key, Resource
-from clipcut.sources.segment import SegmentSink
+from clipcut.network.addresses import Zone
+from clipcut.network.ask import Access, Ask
+from clipcut.network.fetch import Fetcher
+from clipcut.sources.segments.playlist import Key, Resource
+from clipcut.sources.segments.segment import SegmentSink
 from clipcut.sources.shared import Shared
 
 MAX_SEGMENT = 512 * 1024 * 1024

@@ -21,8 +21,8 @@ import trio
 
 from clipcut import __version__
 from clipcut.errors import Reason, SourceError, raise_if_machine
+from clipcut.network.addresses import AddressBook, Zone, may_lead, refusal, zone_by_name
 from clipcut.redact import redact_url
-from clipcut.sources.addresses import AddressBook, Zone, may_lead, refusal, zone_by_name
 
 IDLE_S = 30.0
 """How long a connection that isn't used is kept, in seconds."""

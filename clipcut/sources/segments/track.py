@@ -1,0 +1,81 @@
+"""The playlists of a video in segments: its picture, and its sound where that is separate."""
+
+import bisect
+from collections.abc import Sequence
+from fractions import Fraction
+
+import attrs
+
+from clipcut.network.addresses import Zone
+from clipcut.sources.segments.playlist import Key, MediaPlaylist, Resource, Segment
+from clipcut.sources.segments.stage import Item
+
+
+@attrs.frozen(kw_only=True)
+class Track:
+    """One media playlist of a video.
+
+    Attributes:
+        playlist: Its segments.
+        led_by: The zone that it came from: what it names is seen as named from there.
+        noun: What its segments are called in messages.
+        keeps_places: Whether its segments must lie where they lie in the file that they are ranges of.
+        if_range, of_size: The validator and length of the file that its segments are ranges of, where it is one.
+    """
+
+    playlist: MediaPlaylist
+    led_by: Zone | None
+    noun: str = "segment"
+    if_range: str | None = attrs.field(default=None, repr=False)
+    of_size: int | None = None
+    keeps_places: bool = False
+
+    def item(self, segment: Segment) -> Item:
+        """Return a segment as something to stage."""
+        return self._item(segment.resource, segment.key, f"{self.noun} {segment.number}")
+
+    def _item(self, resource: Resource, key: Key | None, what: str) -> Item:
+        return Item(
+            resource=resource,
+            key=key,
+            what=what,
+            led_by=self.led_by,
+            if_range=self.if_range,
+            of_size=self.of_size,
+        )
+
+    def items(self, segments: Sequence[Segment]) -> list[Item]:
+        """Return segments of one run as what to stage, the initialization section first where there is one."""
+        init = segments[0].init
+        items = [self.item(segment) for segment in segments]
+        if init is None:
+            return items
+        what = f"the initialization section of {self.noun} {segments[0].number}"
+        return [self._item(init.resource, init.key, what), *items]
+
+
+@attrs.frozen(kw_only=True)
+class Tracks:
+    """The playlists of a video.
+
+    Attributes:
+        video: The one with the picture, and with the sound if that isn't separate.
+        audio: The one with the sound alone; None if there is none.
+        height: The picture's, in pixels, as a playlist of several variants says; None if there was no choice.
+    """
+
+    video: Track
+    audio: Track | None
+    height: int | None
+
+
+def covering(segments: Sequence[Segment], begin: Fraction, end: Fraction) -> tuple[int, int]:
+    """Return the first and the last of a run's segments that a range needs, going by what the playlist says.
+
+    Args:
+        segments: The run's, at least one.
+        begin: The first moment that is needed, in source time.
+        end: The last one.
+    """
+    first, last = (bisect.bisect_right(segments, at, key=lambda segment: segment.begin) - 1 for at in (begin, end))
+    return max(0, first), max(0, first, last)
