@@ -305,3 +305,28 @@ def test_a_public_playlist_leads_to_no_private_host(
     assert ([None, "refused", None], 3) == (reasons(rendered), rendered.exit_code)
     assert {"/index.m3u8", *(f"/s00{number}.ts" for number in range(4))} == {seen.path for seen in private.requests}
     assert 0 == own.exit_code  # the user's own address may be private, and leads to its own network
+
+
+def picture_begins(segment: bytes) -> list[int]:
+    """Return where in a transport stream a picture begins: packets that begin a unit of the video's."""
+    return [
+        at
+        for at in range(0, len(segment), 188)
+        if segment[at + 1] & 0x40 and (segment[at + 1] & 0x1F) << 8 | segment[at + 2] == 0x100
+    ]
+
+
+@pytest.mark.parametrize("missing", [1, 2, 10, 40])
+@pytest.mark.parametrize("mute", [False, True], ids=["with sound", "mute"])
+def test_a_segment_that_lost_its_last_pictures_is_no_whole_one(
+    tmp_path: Path, packaged: str, origin: Origin, www: Path, missing: int, mute: bool
+) -> None:
+    """Cut off at the end of a picture, with an honest length: all that is there decodes, and a hole remains."""
+    whole = (www / "s001.ts").read_bytes()
+    origin.script(FAULTY, Reply(body=whole[: picture_begins(whole)[-missing]]))
+    spans = ((1.5, 3), (5, 1), (2.1, 0.3))
+    clips = [{"video_id": "v", "start": start, "duration": length, "mute": mute} for start, length in spans]
+
+    rendered = render(tmp_path, timeline(clips, {"v": f"{origin.url}/index.m3u8"}), ffmpeg=packaged)
+
+    assert ["truncated", None, None] == reasons(rendered)

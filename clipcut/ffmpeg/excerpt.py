@@ -17,6 +17,7 @@ from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.need import SOUND_LEAD, SOUND_MARGIN, SOUND_SKEW, Need, Side, UncoveredError
 from clipcut.ffmpeg.packets import PacketFiles
 from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, file_identity, open_media, shown_pts
+from clipcut.ffmpeg.seams import Seams
 from clipcut.ffmpeg.separate_sound import copy_sound
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class _Search:
         self._later: list[Packet] = []
         self._video_bytes: list[tuple[int, int]] = []
         self._sound_bytes: list[tuple[int, int]] = []
+        self._seams = Seams(info.seams)
         self._sound_done = need.sound is None
         self._video_at: Fraction | None = None
         self._first: Fraction | None = None
@@ -108,6 +110,7 @@ class _Search:
         assert dts is not None  # noqa: S101
         self._video_at = dts * self._tick
         self._first = pts * self._tick if self._first is None else self._first
+        self._seams.picture(packet.pos, pts * self._tick)
         if packet.is_keyframe and self._need.may_begin_at(pts * self._tick):
             self._begin(pts)
         if self._video_at > self._need.last or self._keyframe is None or pts < self._keyframe:
@@ -142,6 +145,7 @@ class _Search:
             return
         begin = packet.pts * self._sound_tick
         end = begin + (packet.duration or 0) * self._sound_tick
+        self._seams.sound(packet.pos, begin, end)
         if begin >= self._need.sound[1]:
             self._sound_done = True
         elif end >= self._need.sound[0] - SOUND_LEAD:
@@ -154,11 +158,16 @@ class _Search:
 
         Raises:
             UncoveredError: It doesn't, and the source has more.
+            SourceError: ``truncated``; the source has a hole in the clip's range.
         """
         if info.has_bytes is not None and not all(
             info.has_bytes(first, end) for first, end in (*self._video_bytes, *self._sound_bytes)
         ):
             raise UncoveredError(Side.BEFORE)
+        if (hole := self._seams.hole(self._need.first, self._need.last)) is not None:
+            begin, end = (float(moment - info.video.zero) for moment in hole)
+            words = f"{info.called}: a segment ends too soon, nothing is there from {begin:.3f} s to {end:.3f} s"
+            raise SourceError(Reason.TRUNCATED, words)
         if info.has_before and (not self.found or self._lacks_lead()):
             raise UncoveredError(Side.BEFORE)
         if info.has_after and not self._is_done() and (not self._shows_last() or self._lacks_sound()):
@@ -188,7 +197,8 @@ class _Search:
             return False
         if not self.found:
             return True
-        return self.saw_beyond and (self._sound_done or self._video_at > self._need.last + _SOUND_LAG)
+        is_enough = self.saw_beyond and (self._sound_done or self._video_at > self._need.last + _SOUND_LAG)
+        return is_enough and self._seams.is_settled
 
 
 def _place(packet: "Packet") -> tuple[int, int]:

@@ -124,6 +124,7 @@ class MediaInfo:
         lenience: By how many seconds more than usual the last picture may be held, before the source goes on elsewhere.
         name: What it is called in messages, if not by its path.
         is_piece: Whether it was put together for one clip: read from its begin, and gone soon.
+        seams: Where in the file the segments begin that it was put together from, in bytes.
         has_bytes: Tells whether the bytes ``[first, end)`` of it are there; None if all of them are.
     """
 
@@ -138,6 +139,7 @@ class MediaInfo:
     lenience: Fraction = Fraction(0)
     name: str = ""
     is_piece: bool = False
+    seams: tuple[int, ...] = ()
     has_bytes: Callable[[int, int], bool] | None = attrs.field(default=None, eq=False)
 
     @property

@@ -331,7 +331,7 @@ class Wire:
             sent.update(headers)
             extensions = {"timeout": timeout, "trace": _handshake_closer()}
             request = httpx.Request("GET", url, headers=sent, extensions=extensions)
-            if request.url.userinfo:
+            if request.url.userinfo and "authorization" not in sent:
                 next(httpx.BasicAuth(request.url.username, request.url.password).auth_flow(request))
         proxy = proxy_for(url, self._environ)
         # the host as httpx sends it, which is not always what ``urlsplit`` sees

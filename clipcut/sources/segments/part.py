@@ -1,6 +1,7 @@
 """What one clip needs of one run of an HLS video, as local files that can be cut like any other."""
 
 import functools
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -92,13 +93,20 @@ class Span:
                 raise SourceError(Reason.MISSING_FILE, words)
 
 
-def put_together(track: Track, segments: Sequence[Segment], files: Sequence[Path], target: Path) -> None:
-    """Make one file of segments and what they need before them. Blocks; call it in a thread."""
+def put_together(track: Track, segments: Sequence[Segment], files: Sequence[Path], target: Path) -> tuple[int, ...]:
+    """Make one file of segments and what they need before them. Blocks; call it in a thread.
+
+    Returns:
+        Where in the file each segment begins, in bytes.
+    """
     place = segments[0].resource.byte_range
     if track.keeps_places and place is not None:
         join_in_place(files[0], files[1:], target, place[0])
     else:
         join(files, target)
+    sizes = [path.stat().st_size for path in files[-len(segments) :]]
+    ends = itertools.accumulate(sizes, initial=target.stat().st_size - sum(sizes))
+    return tuple(ends)[: len(segments)]
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -167,7 +175,9 @@ class SegmentedPart:
         )
         assert isinstance(origin, Origin)  # noqa: S101
         assert isinstance(picture, list)  # noqa: S101
-        await self._in_thread(put_together, self.picture.track, self.picture.chosen, picture, self._picture_file)
+        seams = await self._in_thread(
+            put_together, self.picture.track, self.picture.chosen, picture, self._picture_file
+        )
         try:
             info = await self._in_thread(probe, self._picture_file)
         except SourceError as exc:
@@ -175,7 +185,7 @@ class SegmentedPart:
                 self.picture.extend(Side.BEFORE)
                 return await self.info(told)
             raise exc.renamed(self._picture_file, self.name) from exc
-        found = self._placed(info, origin)
+        found = attrs.evolve(self._placed(info, origin), seams=seams)
         if isinstance(sound, list):
             found = attrs.evolve(found, audio=await self._sound_info(sound, found.video.zero))
         return found

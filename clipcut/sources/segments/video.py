@@ -61,22 +61,25 @@ class SegmentedVideo:
         return [self._part(run, piece) for run, piece in split(edit, begins, self.output)]
 
     def _part(self, run: int, edit: Edit) -> SegmentedPart:
-        tracks = self.tracks
-        begin = edit.clip.start if edit.is_silent else edit.clip.start - SOUND_MARGIN
-        last = edit.clip.start + (edit.slot.frames - Fraction(1, 2)) / self.output.fps
-        end = max(last, edit.clip.start + edit.clip.length + (Fraction(-1) if edit.is_silent else SOUND_TAIL))
+        video, audio = self.tracks.video, self.tracks.audio if not edit.is_silent else None
+        start, stop = edit.clip.start, edit.clip.start + edit.clip.length
+        last = start + (edit.slot.frames - Fraction(1, 2)) / self.output.fps  # when its last picture is looked for
 
-        def span(track: Track) -> Span:
+        def span(track: Track, begin: Fraction, end: Fraction) -> Span:
             segments = track.playlist.runs[run]
             return Span(track, segments, *covering(segments, begin, end))
 
+        if edit.is_silent or audio is not None:
+            picture = span(video, start, last)
+        else:
+            picture = span(video, start - SOUND_MARGIN, max(last, stop + SOUND_TAIL))
         return SegmentedPart(
             edit=edit,
-            picture=span(tracks.video),
-            sound=span(tracks.audio) if tracks.audio is not None and not edit.is_silent else None,
-            is_last_run=run + 1 == len(tracks.video.playlist.runs),
+            picture=picture,
+            sound=span(audio, start - SOUND_MARGIN, stop) if audio is not None else None,
+            is_last_run=run + 1 == len(video.playlist.runs),
             name=self.name,
-            origin=functools.partial(self._origin, run, tracks.video),
+            origin=functools.partial(self._origin, run, video),
             stage=self.stage,
             folder=self.folder,
             threads=self.threads,
