@@ -30,6 +30,7 @@ _FOR_MACHINES = frozenset(
         "parallel_slot",
         "frames",
         "duration_ms",
+        "retries",
     }
 )
 _ONLY_IF_VERBOSE = frozenset({"clip.started", "clip.throttled", "clip.retry", "source.resolved"})

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import AsyncIterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 
 pytest.register_assert_rewrite("golden")
 
-from media import make_source  # noqa: E402  after the line above, or golden's asserts say nothing
+from answers import DATA, open_fetcher  # noqa: E402  after the line above, or golden's asserts say nothing
+from media import make_source  # noqa: E402
+from origin import Origin, open_origin  # noqa: E402
 
 from clipcut.ffmpeg.tools import find_ffmpeg  # noqa: E402
+from clipcut.network.fetch import Fetcher  # noqa: E402
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=200, print_blob=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=10_000, print_blob=True)
@@ -65,3 +69,19 @@ def sources(tmp_path_factory: pytest.TempPathFactory, packaged: str) -> Path:
         channels=1,
     )
     return folder
+
+
+@pytest.fixture
+async def origin(tmp_path: Path) -> AsyncIterator[Origin]:
+    """An origin outside, with a file."""
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "a").write_bytes(DATA)
+    async with open_origin(tmp_path / "www") as one:
+        yield one
+
+
+@pytest.fixture
+async def fetcher() -> AsyncIterator[Fetcher]:
+    """A fetcher over real sockets that asks once."""
+    async with open_fetcher() as one:
+        yield one
