@@ -357,6 +357,17 @@ async def test_an_answer_can_ask_for_a_pause_in_words_of_its_own(
     assert [0, after] == site.times
 
 
+async def test_a_lasting_failure_can_ask_for_a_pause_in_words_of_its_own(autojump_clock: Clock) -> None:
+    """Others keep to it, and the failure is told as it is."""
+    site = Site([status(403), fine])
+    fetcher = make_fetcher(site=site)
+    error = await fail(fetcher, make_ask("http://a.test/", pause=lambda *_: 500.0))
+    await fetcher.fetch_bytes(make_ask("http://a.test/"), untold)
+
+    assert "it: the server answers 403" == str(error)
+    assert [0, 120] == site.times
+
+
 # Limits and bounds
 
 

@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import httpx
@@ -221,6 +222,13 @@ async def test_user_information_is_sent_as_such(wire: Wire, origin: Origin) -> N
 
     assert origin.requests[0].headers["authorization"].startswith("Basic ")
     assert origin.requests[0].headers["host"] == origin.url.removeprefix("http://")
+
+
+async def test_a_header_of_the_source_goes_before_user_information(wire: Wire, origin: Origin) -> None:
+    """Whoever gave both meant the header."""
+    await get(wire, f"{origin.url}/a".replace("//", "//user:word@"), {"authorization": CANARY})
+
+    assert origin.requests[0].headers["authorization"] == CANARY
 
 
 async def test_a_connection_is_used_again(wire: Wire, origin: Origin) -> None:
@@ -748,6 +756,27 @@ async def test_a_server_behind_a_proxy_is_trusted_no_sooner(secure: Origin) -> N
 
     assert (Reason.TLS, False) == (error.reason, error.is_passing)
     assert 0 == secure.count()
+
+
+class Nobody(trio.abc.HostnameResolver):
+    """A system that knows no name."""
+
+    async def getaddrinfo(self, host: bytes | None, port: object, *_: object) -> list[Any]:
+        """Know nothing."""
+        raise socket.gaierror(socket.EAI_NONAME, "no name")
+
+    async def getnameinfo(self, *_: object) -> tuple[str, str]:
+        """Nobody asks."""
+        raise AssertionError
+
+
+async def test_a_proxy_that_nobody_knows_is_a_name_that_is_not_known() -> None:
+    """Its name is looked up by the system."""
+    trio.socket.set_custom_hostname_resolver(Nobody())
+    async with open_wire(environ={"http_proxy": "http://proxy.test:3128"}) as wire:
+        error = await fail(wire, "http://one.test/")
+
+    assert (Reason.DNS, True) == (error.reason, error.is_passing)
 
 
 async def test_a_proxy_that_refuses_is_a_connection_that_fails() -> None:

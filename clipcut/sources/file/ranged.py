@@ -1,5 +1,6 @@
 """A file whose server gives ranges of it: each byte that a clip needs is fetched once."""
 
+import bisect
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -61,7 +62,9 @@ class RangedFile:
 
     def has(self, first: int, end: int) -> bool:
         """Tell whether these bytes are there."""
-        return any(begin <= first and end <= stop for begin, stop in self._there)
+        there = self._there  # replaced and never changed: others look from threads
+        before = bisect.bisect_right(there, first, key=lambda span: span[0]) - 1
+        return before >= 0 and end <= there[before][1]
 
     def missing(self, ranges: Sequence[Range]) -> list[Range]:
         """Return what of these bytes nobody has asked for yet."""

@@ -96,11 +96,13 @@ class Stage:
         self._files: dict[Item, Shared[Path]] = {}
         self._keys: dict[str, Shared[bytes]] = {}
         self._readers: dict[Item, set[int]] = {}
+        self._wanted: dict[int, set[Item]] = {}
 
     def expect(self, items: Iterable[Item], reader: int) -> None:
         """Keep these, once they are there, until ``reader`` has been released."""
         for item in items:
             self._readers.setdefault(item, set()).add(reader)
+            self._wanted.setdefault(reader, set()).add(item)
 
     def is_expected(self, item: Item) -> bool:
         """Whether somebody is going to need it, or has it."""
@@ -114,7 +116,8 @@ class Stage:
     async def release(self, reader: int) -> None:
         """Forget a reader, and drop what nobody needs any more."""
         gone = []
-        for item, readers in list(self._readers.items()):
+        for item in self._wanted.pop(reader, ()):
+            readers = self._readers[item]
             readers.discard(reader)
             if not readers:
                 del self._readers[item]
