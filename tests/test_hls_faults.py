@@ -83,7 +83,7 @@ def reasons(rendered: Rendered) -> list[str | None]:
         pytest.param([Reply(body=bytes(range(256)) * 50)], "undecodable", 1, id="random bytes"),
         pytest.param([Reply(body=b"<html>sign in</html>")], "undecodable", 1, id="captive portal"),
         pytest.param([Reply(cut_at=5000)], "truncated", 3, id="half a body"),
-        pytest.param([Reply(declared=18800)], "undecodable", 1, id="wrong length, whole packets"),
+        pytest.param([Reply(declared=18800)], "truncated", 1, id="wrong length, whole packets"),
         pytest.param([Reply(declared=20000)], "truncated", 3, id="wrong length"),
         pytest.param([Reply(hang=True)], "timeout", 3, id="no answer"),
         pytest.param([Reply(drip=(100, 0.1))], "timeout", 3, id="drip"),

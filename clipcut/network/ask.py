@@ -91,6 +91,7 @@ class Ask:
         if_range: What the thing's ETag or time of change must still be, for a range of it.
         of_size: How many bytes the whole must have, for a range of it.
         pause: Reads from an answer's headers, its status and the time how long its host wants to be left alone.
+        total_s: How long the answer may take in all, in seconds; None for as long as is usual.
         gzip: Whether the answer may be compressed.
     """
 
@@ -104,6 +105,7 @@ class Ask:
     if_range: str | None = attrs.field(default=None, repr=False)
     of_size: int | None = None
     pause: Callable[[Mapping[str, str], int, dt.datetime], float | None] | None = None
+    total_s: float | None = None
     gzip: bool = False
 
 

@@ -152,10 +152,11 @@ class Fetcher:
                 headers["If-Range"] = ask.if_range
         if ask.gzip:
             headers["Accept-Encoding"] = "gzip"
+        total_s = ask.total_s or self.patience.total_s
         async with self.hosts[_host(url)].place():
             self.requests += 1
             try:
-                with trio.fail_after(self.patience.total_s):
+                with trio.fail_after(total_s):
                     async with self.wire.get(
                         url,
                         headers,
@@ -165,7 +166,7 @@ class Fetcher:
                     ) as reply:
                         return await self._take(ask, url, reply, sink)
             except trio.TooSlowError as exc:
-                words = f"{ask.what}: took longer than {self.patience.total_s:.0f} s"
+                words = f"{ask.what}: took longer than {total_s:.0f} s"
                 raise SourceError(Reason.TIMEOUT, words, is_passing=True) from exc
             except SourceError as exc:
                 if str(exc).startswith(f"{ask.what}: "):

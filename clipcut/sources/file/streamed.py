@@ -18,6 +18,9 @@ MAX_STREAMED = 4 * 1024 * 1024 * 1024
 """How many bytes of it are fetched."""
 
 
+MAX_SECONDS = 6 * 3600.0
+"""How long that may take, in seconds; what drips ends long before."""
+
 _BATCH = 128 * 1024
 """How many bytes are written at once, and so how exactly it ends where it is enough."""
 
@@ -95,6 +98,7 @@ class StreamedFile:
             access=self.access,
             max_bytes=MAX_STREAMED,
             led_by=self.led_by,
+            total_s=MAX_SECONDS,
         )
         sink = _Stream(self.path, 0, self.threads, _BATCH, file=self)
         try:
