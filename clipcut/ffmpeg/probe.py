@@ -29,6 +29,9 @@ _RGB = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8", "monow", "m
 _ALPHA = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8")
 _ROTATION = re.compile(r"(?:displaymatrix|Display Matrix): rotation of (-?[\d.]+) degrees")
 _STILLS = ((b"\x89PNG\r\n\x1a\n", "png_pipe"), (b"\xff\xd8\xff", "jpeg_pipe"))
+_LOOK = {"probesize": str(48 * 1024 * 1024), "analyzeduration": str(60 * 10**6)}
+"""How far to look, in bytes and microseconds, for a stream that a file declares: its sound may begin late."""
+
 _HEAD_PACKETS = 400
 """How many packets from the beginning are read to find the first video frame."""
 
@@ -98,6 +101,8 @@ class AudioInfo:
         path: The file that it is in; None for the one with the picture.
         offset: What is added to its times, in seconds, to be in the time of the file with the picture.
         has_before, has_after: Whether the source has more sound before and after its own file.
+        seams: Where in its own file the segments begin that it was put together from, in bytes; and when, in the time
+            of the file with the picture, where that is known.
     """
 
     index: int
@@ -108,6 +113,7 @@ class AudioInfo:
     offset: Fraction = Fraction(0)
     has_before: bool = False
     has_after: bool = False
+    seams: tuple[tuple[int, Fraction | None], ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -173,7 +179,7 @@ def open_media(path: Path, formats: str = INPUT_FORMATS) -> Iterator["InputConta
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise SourceError(Reason.MISSING_FILE, f"{path} is not a regular file")
-        options = {"protocol_whitelist": "file", "format_whitelist": formats}
+        options = {"protocol_whitelist": "file", "format_whitelist": formats, **_LOOK}
         with av.open(
             f"file:{path}", format=_still_format(path), options=options, metadata_errors="replace"
         ) as container:

@@ -1,16 +1,22 @@
 """The sound of a source that has it in a file of its own: what a clip needs of it, in a small file."""
 
-from collections.abc import Iterable
+import bisect
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.need import SOUND_LEAD, SOUND_MARGIN, Need, Side, UncoveredError
 from clipcut.ffmpeg.packets import PacketFile
 from clipcut.ffmpeg.probe import INPUT_FORMATS, SOUND_FORMATS, AudioInfo, MediaInfo, open_media
 
 if TYPE_CHECKING:
     from av.packet import Packet
+
+
+_SEAM = Fraction(1, 15)
+"""How many seconds sound may be away from where a segment's begin must be: three packets of AAC."""
 
 
 def copy_sound(info: MediaInfo, need: Need, path: Path) -> Fraction | None:
@@ -31,7 +37,8 @@ def copy_sound(info: MediaInfo, need: Need, path: Path) -> Fraction | None:
         stream = source.streams[audio.index]
         writer = PacketFile(path, stream)
         try:
-            reach = _copy_range(source.demux(stream), audio, (begin - SOUND_LEAD, end), writer)
+            watched = _watched(source.demux(stream), audio, (begin, end), info.called)
+            reach = _copy_range(watched, audio, (begin - SOUND_LEAD, end), writer)
         finally:
             writer.close()
     if audio.has_before and (reach is None or reach[0] > begin - SOUND_MARGIN):
@@ -39,6 +46,34 @@ def copy_sound(info: MediaInfo, need: Need, path: Path) -> Fraction | None:
     if audio.has_after and (reach is None or reach[1] < end):
         raise UncoveredError(Side.AFTER, is_sound=True)
     return writer.shift - audio.offset if reach is not None and reach[2] else None
+
+
+def _watched(
+    packets: "Iterable[Packet]", audio: AudioInfo, wanted: tuple[Fraction, Fraction], name: str
+) -> "Iterator[Packet]":
+    """Pass packets on, and see at each seam between segments that sound goes on where it must.
+
+    Packed audio has no clock but the one that each segment begins with: if a segment lost its end, all that follows
+    would be heard too early.
+
+    Raises:
+        SourceError: ``truncated``.
+    """
+    places = [place for place, _ in audio.seams]
+    number, reached = 0, None
+    for packet in packets:
+        if packet.pts is not None:
+            begin = packet.pts * audio.time_base + audio.offset
+            at = bisect.bisect_right(places, packet.pos if packet.pos is not None else -1) - 1
+            if at > number:
+                due = audio.seams[at][1]
+                gap = due - begin if due is not None else begin - (reached if reached is not None else begin)
+                matters = due is not None or (begin > wanted[0] and (reached or begin) < wanted[1])
+                if matters and abs(gap) > _SEAM:
+                    raise SourceError(Reason.TRUNCATED, f"{name}: its sound has a hole of {float(gap):.3f} s")
+                number = at
+            reached = begin + (packet.duration or 0) * audio.time_base
+        yield packet
 
 
 def _copy_range(

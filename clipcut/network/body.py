@@ -148,8 +148,12 @@ class Window:
         Raises:
             SourceError: The server says that it isn't.
         """
+        if self._ask.of_size is None:
+            return
         size = total_size(reply.headers.get("content-range", "")) if reply.status == 206 else None
-        if self._ask.of_size is not None and (reply.status != 206 or size not in (None, self._ask.of_size)):
+        name = "etag" if (self._ask.if_range or "").startswith('"') else "last-modified"
+        is_other = self._ask.if_range is not None and reply.headers.get(name, self._ask.if_range) != self._ask.if_range
+        if reply.status != 206 or size not in (None, self._ask.of_size) or is_other:
             words = f"{self._ask.what}: the file was changed while the render was reading it"
             raise SourceError(Reason.UNDECODABLE, words, is_changed=True)
 

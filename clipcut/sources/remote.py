@@ -54,6 +54,7 @@ class Remote:
                 yield parts
         except SourceError as exc:
             if self._may_renew(edit.clip.video_id, rung, video, exc):
+                self._ended[edit.clip.video_id].discard(edit.index)
                 raise RenewedError from exc
             raise
 

@@ -32,6 +32,9 @@ from clipcut.sources.segments.video import SegmentedVideo
 from clipcut.sources.shared import Shared
 from clipcut.timeline import Output
 
+MAX_FILE = 1024**4
+"""No file is larger, in bytes."""
+
 Locate = Callable[[Told], Awaitable[tuple[Access, Zone | None]]]
 """Finds a source's address: what its own origin gets, and the zone of what named it, None for the user."""
 
@@ -201,6 +204,8 @@ class RemoteVideo:
         bench = self._bench
         path = await bench.new_folder() / "file"
         size = found.size if found.size is not None else MAX_STREAMED
+        if found.takes_ranges and size > MAX_FILE:
+            raise SourceError(Reason.TOO_LARGE, f"the file has {size} bytes, if that can be believed")
         if not found.takes_ranges and size > MAX_STREAMED:
             words = f"the server gives the file only as a whole, and its {size} bytes are more than {MAX_STREAMED}"
             raise SourceError(Reason.TOO_LARGE, words)

@@ -4,6 +4,7 @@ Only what FFmpeg can't tell without reading the whole file is read here: where t
 are. The index itself is FFmpeg's to read.
 """
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -122,7 +123,10 @@ def read_sidx(payload: bytes, end: int) -> list[Fragment]:
         end: Where in the file the box ends; its offsets count from there.
 
     Raises:
-        SourceError: It is broken, or an index of indexes.
+        SourceError: It is broken.
+
+    Returns:
+        Nothing for an index of indexes.
     """
     wide = payload[:1] == b"\1"
     try:
@@ -134,7 +138,7 @@ def read_sidx(payload: bytes, end: int) -> list[Fragment]:
     except struct.error as exc:
         raise broken("its segment index is cut off") from exc
     if not ticks or any(kind_and_size >> 31 for kind_and_size, _ in entries):
-        raise broken("its segment index can't be read")
+        return []  # an index of indexes: there are other ways to find out
     found, first, moment = [], end + offset, Fraction(begin, ticks)
     for size, duration in entries:
         seconds = Fraction(duration, ticks)
@@ -154,16 +158,17 @@ def read_mfra(data: bytes, track: int, ticks: int) -> list[tuple[int, Fraction]]
     What can't be read is left away: there is another way to find out.
     """
     found: dict[int, Fraction] = {}
-    for payload in find(data, b"mfra", b"tfra"):
-        if len(payload) < 16 or struct.unpack_from(">I", payload, 4)[0] != track:
-            continue
-        lengths, count = struct.unpack_from(">II", payload, 8)
-        form = ">QQ" if payload[0] == 1 else ">II"
-        step = struct.calcsize(form) + sum((lengths >> shift & 3) + 1 for shift in (4, 2, 0))
-        for number in range(min(count, (len(payload) - 16) // step)):
-            ticked, place = struct.unpack_from(form, payload, 16 + number * step)
-            moment = Fraction(ticked, ticks)
-            found[place] = min(moment, found.get(place, moment))
+    with contextlib.suppress(SourceError):
+        for payload in find(data, b"mfra", b"tfra"):
+            if len(payload) < 16 or struct.unpack_from(">I", payload, 4)[0] != track:
+                continue
+            lengths, count = struct.unpack_from(">II", payload, 8)
+            form = ">QQ" if payload[0] == 1 else ">II"
+            step = struct.calcsize(form) + sum((lengths >> shift & 3) + 1 for shift in (4, 2, 0))
+            for number in range(min(count, (len(payload) - 16) // step)):
+                ticked, place = struct.unpack_from(form, payload, 16 + number * step)
+                moment = Fraction(ticked, ticks)
+                found[place] = min(moment, found.get(place, moment))
     return sorted(found.items())
 
 

@@ -2,8 +2,9 @@
 
 import bisect
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,44 @@ def merged(ranges: Iterable[Range], near: int = 0) -> list[Range]:
         else:
             found.append((first, end))
     return found
+
+
+class Spans:
+    """Ranges of bytes, in order and apart from each other; added to one by one, and looked up fast."""
+
+    def __init__(self) -> None:
+        """Hold none."""
+        self._spans: list[Range] = []  # replaced and never changed: others look from threads
+
+    def add(self, first: int, end: int) -> None:
+        """Add a range."""
+        spans = self._spans
+        low = bisect.bisect_left(spans, first, key=lambda span: span[1])
+        high = bisect.bisect_right(spans, end, key=lambda span: span[0])
+        if low < high:
+            first, end = min(first, spans[low][0]), max(end, spans[high - 1][1])
+        self._spans = [*spans[:low], (first, end), *spans[high:]]
+
+    def has(self, first: int, end: int) -> bool:
+        """Tell whether all of a range is there."""
+        return holds(self._spans, first, end)
+
+    def missing(self, first: int, end: int) -> list[Range]:
+        """Return what of a range isn't there."""
+        spans = self._spans
+        low = bisect.bisect_right(spans, first, key=lambda span: span[1])
+        high = bisect.bisect_left(spans, end, key=lambda span: span[0])
+        return gaps([(first, end)], spans[low:high])
+
+    def now(self) -> Callable[[int, int], bool]:
+        """Return what tells whether all of a range was there at this moment, whatever comes later."""
+        return partial(holds, self._spans)
+
+
+def holds(spans: Sequence[Range], first: int, end: int) -> bool:
+    """Tell whether one of some ranges, in order and apart, has all of another."""
+    before = bisect.bisect_right(spans, first, key=lambda span: span[0]) - 1
+    return before >= 0 and end <= spans[before][1]
 
 
 def gaps(ranges: Iterable[Range], taken: Iterable[Range]) -> list[Range]:

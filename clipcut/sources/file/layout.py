@@ -13,6 +13,9 @@ MAX_INDEX = 256 * 1024 * 1024
 CHUNK = 64 * 1024
 """How many bytes of a file tell what it is."""
 
+MAX_STEPS = 10_000
+"""So many boxes or elements are looked at before it is given up: each may cost a request."""
+
 STEP = 8 * 1024
 """How many bytes are read at once to see what comes next: the description of a fragment is hardly longer."""
 
@@ -69,7 +72,9 @@ async def find_layout(head: bytes, size: int, read: Read) -> Layout:
 async def _find_in_mp4(size: int, read: Read) -> Layout:
     """Go from box to box until the movie box is found, and its fragments where it has some."""
     at, moov, indexes = 0, None, []
-    while at < size:
+    for _ in range(MAX_STEPS):
+        if at >= size:
+            break
         box = boxes.read_box(await read(at, at + STEP), at)
         end = at + box.size if box.size is not None else size
         if box.kind in (b"moov", b"sidx"):
@@ -81,7 +86,8 @@ async def _find_in_mp4(size: int, read: Read) -> Layout:
             else:
                 indexes += boxes.read_sidx(payload, end)
         if box.kind == b"moof" and moov is not None:
-            found = indexes if _is_complete(indexes, at, size) else await _read_mfra(moov[0], size, read)
+            found = indexes if await _is_complete(indexes, at, size, read) else []
+            found = found or await _read_mfra(moov[0], at, size, read)
             return Fragmented(
                 moov[1], tuple(found or await _walk_fragments(moov[0], at, size, read)), keeps_places=True
             )
@@ -89,10 +95,16 @@ async def _find_in_mp4(size: int, read: Read) -> Layout:
     raise broken("it has no movie box")
 
 
-def _is_complete(found: Sequence[Fragment], first: int, size: int) -> bool:
-    """Tell whether segment indexes describe every fragment, one after the other."""
+async def _is_complete(found: Sequence[Fragment], first: int, size: int, read: Read) -> bool:
+    """Tell whether segment indexes describe every fragment, one after the other, to the end of the file."""
     tiles = all(before.end == after.first for before, after in pairwise(found))
-    return bool(found) and tiles and found[0].first <= first and found[-1].end <= size
+    tiles = tiles and all(each.first < each.end for each in found)
+    if not (found and tiles and found[0].first <= first and found[-1].end <= size):
+        return False
+    if found[-1].end == size:
+        return True
+    after = await read(found[-1].end, found[-1].end + boxes.HEADER)
+    return after[4:8] == b"mfra"  # else there are more fragments, each with an index of its own
 
 
 async def _whole(read: Read, first: int, end: int) -> bytes:
@@ -104,15 +116,17 @@ async def _whole(read: Read, first: int, end: int) -> bytes:
     return data
 
 
-async def _read_mfra(moov: bytes, size: int, read: Read) -> list[Fragment]:
-    """Read the list of fragments that may stand at the end of a file; return none if there is none."""
+async def _read_mfra(moov: bytes, first: int, size: int, read: Read) -> list[Fragment]:
+    """Read the list of fragments that may stand at the end of a file; return none if there is none to be believed."""
     length = boxes.mfra_size(await read(size - boxes.HEADER, size))
     if not 16 < length <= min(size, MAX_INDEX):
         return []
     data = await read(size - length, size)
     track, ticks = boxes.video_track(moov)
     begins = boxes.read_mfra(data, track, ticks)
-    return _tile(begins, size - length) if begins else []
+    places = [place for place, _ in begins]
+    is_good = bool(places) and first <= places[0] and places[-1] < size - length and _runs_on(begins)
+    return _tile(begins, size - length) if is_good else []
 
 
 async def _walk_fragments(moov: bytes, at: int, size: int, read: Read) -> list[Fragment]:
@@ -120,13 +134,18 @@ async def _walk_fragments(moov: bytes, at: int, size: int, read: Read) -> list[F
     track, ticks = boxes.video_track(moov)
     found: list[tuple[int, Fraction]] = []
     end = at
-    while at < size and len(found) < boxes.MAX_FRAGMENTS:
+    for _ in range(2 * boxes.MAX_FRAGMENTS):
+        if at >= size:
+            break
         header = await read(at, at + STEP)
         if len(header) < 8:
             break
         box = boxes.read_box(header, at)
         end = at + box.size if box.size is not None else size
         if box.kind == b"moof":
+            if end > size:  # the file was cut off, and the rest is of use
+                end = at
+                break
             moment = boxes.fragment_begin(await _whole(read, at + box.header, end), track, ticks)
             if moment is not None:
                 found.append((at, moment))
@@ -137,10 +156,17 @@ async def _walk_fragments(moov: bytes, at: int, size: int, read: Read) -> list[F
     return _tile(found, min(end, size))
 
 
+def _runs_on(begins: Sequence[tuple[int, Fraction]]) -> bool:
+    """Tell whether time never runs back from one piece to the next."""
+    return all(before <= after for (_, before), (_, after) in pairwise(begins))
+
+
 def _tile(begins: Sequence[tuple[int, Fraction]], end: int) -> list[Fragment]:
     """Turn the begins of pieces into pieces that follow each other; how long the last one lasts isn't known: 1 s."""
     if not begins:
         raise broken("it has no picture")
+    if not _runs_on(begins):
+        raise broken("its time runs back")
     zero = begins[0][1]
     moments = [moment - zero for _, moment in begins] + [begins[-1][1] - zero + 1]
     places = [place for place, _ in begins] + [end]
@@ -161,7 +187,8 @@ async def _find_in_matroska(head: bytes, size: int, read: Read) -> Layout:
     cues = parts.get(matroska.CUES)
     if cues is None:
         at = matroska.seek_position(parts.get(matroska.SEEK_HEAD, b""), matroska.CUES)
-        cues = await _element(base + at, read, matroska.CUES) if at is not None else None
+        is_inside = at is not None and base + at + matroska.HEADER <= size
+        cues = await _element(base + at, size, read, matroska.CUES) if at is not None and is_inside else None
     track = matroska.video_track(parts.get(matroska.TRACKS, b""))
     if cues is None or cluster is None or track is None:
         return Unknown()
@@ -178,7 +205,9 @@ async def _before_clusters(base: int, size: int, read: Read) -> tuple[dict[int, 
     """Return the payloads of what comes before the first cluster, and where that is."""
     parts: dict[int, bytes] = {}
     at = base
-    while at < size:
+    for _ in range(MAX_STEPS):
+        if at >= size:
+            break
         element = matroska.read_element(await read(at, at + STEP), at)
         if element.kind == matroska.CLUSTER:
             return parts, at
@@ -190,8 +219,8 @@ async def _before_clusters(base: int, size: int, read: Read) -> tuple[dict[int, 
     return parts, None
 
 
-async def _element(at: int, read: Read, kind: int) -> bytes | None:
+async def _element(at: int, size: int, read: Read, kind: int) -> bytes | None:
     element = matroska.read_element(await read(at, at + STEP), at)
-    if element.kind != kind or element.end is None:
+    if element.kind != kind or element.end is None or element.end > size:
         return None
     return await _whole(read, at + element.header, element.end)

@@ -1,7 +1,6 @@
 """A file whose server gives ranges of it: each byte that a clip needs is fetched once."""
 
-import bisect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from clipcut.events import Told
 from clipcut.network.addresses import Zone
 from clipcut.network.ask import Access, Ask
 from clipcut.network.fetch import Fetcher
-from clipcut.sources.file.index import Range, gaps, merged
+from clipcut.sources.file.index import Range, Spans, merged
 from clipcut.sources.file.shadow import OffsetSink, get_bytes, put_bytes
 from clipcut.sources.gather import gather
 from clipcut.sources.shared import Shared
@@ -53,22 +52,26 @@ class RangedFile:
     nursery: trio.Nursery
     threads: trio.CapacityLimiter
     _pieces: list[_Piece] = attrs.field(init=False, factory=list)
-    _there: list[Range] = attrs.field(init=False, factory=list)
+    _there: Spans = attrs.field(init=False, factory=Spans)
+    _asked: Spans = attrs.field(init=False, factory=Spans)
 
     async def put(self, first: int, data: bytes) -> None:
         """Put bytes in place that have come already."""
         await trio.to_thread.run_sync(put_bytes, self.path, data, first, limiter=self.threads)
-        self._note(first, first + len(data))
+        self._asked.add(first, first + len(data))
+        self._there.add(first, first + len(data))
 
     def has(self, first: int, end: int) -> bool:
         """Tell whether these bytes are there."""
-        there = self._there  # replaced and never changed: others look from threads
-        before = bisect.bisect_right(there, first, key=lambda span: span[0]) - 1
-        return before >= 0 and end <= there[before][1]
+        return self._there.has(first, end)
+
+    def now(self) -> Callable[[int, int], bool]:
+        """Return what tells which bytes are there at this moment, whatever comes while somebody reads."""
+        return self._there.now()
 
     def missing(self, ranges: Sequence[Range]) -> list[Range]:
         """Return what of these bytes nobody has asked for yet."""
-        return gaps(ranges, [*self._there, *((piece.first, piece.end) for piece in self._pieces)])
+        return [gap for first, end in merged(ranges) for gap in self._asked.missing(first, end)]
 
     async def need(self, ranges: Sequence[Range], told: Told) -> None:
         """Have these bytes in the local file, each fetched once however many clips ask.
@@ -78,6 +81,7 @@ class RangedFile:
         """
         bounded = [(first, min(end, self.size)) for first, end in ranges if first < self.size]
         for first, end in self.missing(bounded):
+            self._asked.add(first, end)
             self._pieces.append(_Piece(first, end, Shared(self.nursery, partial(self._fetch, first, end))))
         wanted = [
             piece.done
@@ -97,9 +101,6 @@ class RangedFile:
         """Return bytes that are there."""
         return await trio.to_thread.run_sync(get_bytes, self.path, first, end, limiter=self.threads)
 
-    def _note(self, first: int, end: int) -> None:
-        self._there = merged([*self._there, (first, end)])
-
     async def _fetch(self, first: int, end: int, told: Told) -> None:
         if end - first > MAX_RANGE:
             raise SourceError(Reason.TOO_LARGE, f"a clip needs {end - first} bytes at once, more than {MAX_RANGE}")
@@ -114,4 +115,5 @@ class RangedFile:
             of_size=self.size,
         )
         await self.fetcher.fetch(ask, OffsetSink(self.path, first, self.threads), told)
-        self._note(first, end)
+        self._there.add(first, end)
+        self._pieces = [piece for piece in self._pieces if not self._there.has(piece.first, piece.end)]

@@ -1,7 +1,7 @@
 """The local file that stands for one behind HTTP: sparse, as long, with those bytes in place that were needed."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +26,10 @@ class RemoteFile(Protocol):
 
     def has(self, first: int, end: int) -> bool:
         """Tell whether these bytes are there."""
+        ...
+
+    def now(self) -> Callable[[int, int], bool]:
+        """Return what tells which bytes are there at this moment, whatever comes while somebody reads."""
         ...
 
     def missing(self, ranges: Sequence[Range]) -> list[Range]:
@@ -86,6 +90,8 @@ def make_shadow(path: Path, size: int) -> None:
 
 def get_bytes(path: Path, first: int, end: int) -> bytes:
     """Return bytes of a file, fewer at its end. Blocks; call it in a thread."""
+    if first >= end:
+        return b""
     with path.open("rb") as file:
         file.seek(first)
         return file.read(end - first)

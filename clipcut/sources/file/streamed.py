@@ -1,6 +1,7 @@
 """A file whose server gives it only as a whole: fetched once, from its begin as far as the clips need it."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -52,6 +53,7 @@ class StreamedFile:
     stop_at: int | None = None
     _came: int = attrs.field(init=False, default=0)
     _is_begun: bool = attrs.field(init=False, default=False)
+    _is_over: bool = attrs.field(init=False, default=False)
     _failure: SourceError | RenderError | None = attrs.field(init=False, default=None)
     _moved: trio.Event = attrs.field(init=False, factory=trio.Event)
     _waiting: list[Told] = attrs.field(init=False, factory=list)
@@ -64,6 +66,11 @@ class StreamedFile:
         """Return what of these bytes has not come yet."""
         return [(first, end) for first, end in ranges if not self.has(first, end)]
 
+    def now(self) -> Callable[[int, int], bool]:
+        """Return what tells which bytes are there at this moment."""
+        came = self._came
+        return lambda first, end: first >= 0 and end <= came
+
     async def need(self, ranges: Sequence[Range], told: Told) -> None:
         """Wait until these bytes have come.
 
@@ -71,20 +78,32 @@ class StreamedFile:
             SourceError: They can't be had.
         """
         await trio.lowlevel.checkpoint()
-        end = min(max((end for _, end in ranges), default=0), self.size)
-        if not self._is_begun:
-            self._is_begun = True
-            self.nursery.start_soon(self._fetch)
+        end = max((end for _, end in ranges), default=0)
+        is_first = self._begin_if_needed(end)
         self._waiting.append(told)
         try:
             while not self.has(0, min(end, self.size)):
                 if isinstance(self._failure, SourceError):
-                    raise self._failure.again(is_known=len(self._waiting) > 1)
+                    raise self._failure.again(is_known=not is_first)
                 if self._failure is not None:
                     raise RenderError(str(self._failure))
+                if self._is_over:  # it ended meanwhile, where it seemed to be enough
+                    self._begin_if_needed(end)
                 await self._moved.wait()
         finally:
             self._waiting.remove(told)
+
+    def _begin_if_needed(self, end: int) -> bool:
+        """Begin to fetch, if nobody has, or if it failed in passing, or ended where it seemed to be enough."""
+        has_passed = isinstance(self._failure, SourceError) and self._failure.is_passing
+        is_short = self._is_over and not self.has(0, min(end, self.size))
+        if self._is_begun and not (is_short and (has_passed or self._failure is None)):
+            return False
+        if self._is_over and self._failure is None:
+            self.stop_at = None
+        self._is_begun, self._is_over, self._failure = True, False, None
+        self.nursery.start_soon(self._fetch)
+        return True
 
     async def read(self, first: int, end: int, told: Told) -> bytes:
         """Return bytes of the file, once they have come; fewer at its end."""
@@ -103,11 +122,13 @@ class StreamedFile:
         sink = _Stream(self.path, 0, self.threads, _BATCH, file=self)
         try:
             await self.fetcher.fetch(ask, sink, self._told)
-            self.size = self._came
+            await trio.to_thread.run_sync(os.truncate, self.path, self._came, limiter=self.threads)
+            self.size = self._came  # only now: who waits for all of it reads to the local file's end
         except _EnoughError:
             pass
         except (SourceError, RenderError) as exc:
             self._failure = exc
+        self._is_over = True
         self._move()
 
     def _told(self, retry: Retry) -> None:

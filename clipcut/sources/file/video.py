@@ -40,7 +40,7 @@ class FilePart:
     async def info(self, told: Told) -> MediaInfo:
         """Have the bytes that the clip needs, and tell what the file is like."""
         await self.video.file.need(self.video.ranges(self.edit, self.earlier), told)
-        return self.video.info
+        return self.video.info_now()
 
     def extend(self, side: Side, *, is_sound: bool) -> None:  # noqa: ARG002  there is only one way to go
         """Begin one keyframe earlier.
@@ -69,6 +69,10 @@ class FileVideo:
     info: MediaInfo
     index: Index | None
     output: Output
+
+    def info_now(self) -> MediaInfo:
+        """Tell what it is like, and which bytes of it are there before somebody reads: others may come meanwhile."""
+        return attrs.evolve(self.info, has_bytes=self.file.now() if self.index is not None else None)
 
     def ranges(self, edit: Edit, earlier: int = 0) -> list[Range]:
         """Return the bytes that a clip needs."""
@@ -115,7 +119,7 @@ async def open_file_video(
         if not isinstance(layout, Indexed):
             await file.need([(0, file.size)], told)
             info = await probe_turned(file.path)
-            return FileVideo(file=file, info=_named(info, name, None), index=None, output=output)
+            return FileVideo(file=file, info=_named(info, name), index=None, output=output)
         await file.need([(layout.first, layout.end)], told)
         index = await trio.to_thread.run_sync(read_index, file.path, limiter=threads)
         first, end = index.first_picture
@@ -123,12 +127,12 @@ async def open_file_video(
         info = await probe_turned(file.path)
     except SourceError as exc:
         raise exc.renamed(file.path, name) from exc
-    video = FileVideo(file=file, info=_named(info, name, file.has), index=index, output=output)
+    video = FileVideo(file=file, info=_named(info, name), index=index, output=output)
     if isinstance(file, StreamedFile):
-        file.stop_at = max(end for edit in edits for _, end in merged(video.ranges(edit)))
+        file.stop_at = max((end for edit in edits for _, end in merged(video.ranges(edit))), default=None)
     return video
 
 
-def _named(info: MediaInfo, name: str, has: Callable[[int, int], bool] | None) -> MediaInfo:
-    """Describe the shadow: it changes while it is read, and has holes."""
-    return attrs.evolve(info, name=name, identity=(), has_bytes=has)
+def _named(info: MediaInfo, name: str) -> MediaInfo:
+    """Describe the shadow: it changes while it is read, so it has no identity."""
+    return attrs.evolve(info, name=name, identity=())

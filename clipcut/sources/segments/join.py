@@ -52,6 +52,22 @@ def unwrapped(found: Fraction, expected: Fraction) -> Fraction:
     return round((expected - found) / WRAP) * WRAP
 
 
+def seams_of(files: Sequence[Path], *, is_packed: bool) -> list[tuple[int, Fraction | None]]:
+    """Return where in a joined file each of these begins, in bytes, and the time in seconds that its tags tell.
+
+    Blocks; call it in a thread. See ``join``.
+    """
+    found, at = [], 0
+    for path in files:
+        skip, moment = 0, None
+        if is_packed:
+            with path.open("rb") as file:
+                skip, moment = read_id3(file.read(_MOST_TAG))
+        found.append((at, moment))
+        at += path.stat().st_size - skip
+    return found
+
+
 def join_in_place(init: Path, files: Sequence[Path], target: Path, place: int) -> None:
     """Put files where they lie in the MP4 file that they come from. Blocks; call it in a thread.
 
@@ -63,16 +79,20 @@ def join_in_place(init: Path, files: Sequence[Path], target: Path, place: int) -
     """
     join([init], target)
     gap = place - init.stat().st_size
-    with target.open("r+b") as out:
-        out.seek(0, 2)
-        if gap >= _LARGE_BOX:
-            out.write((1).to_bytes(4) + b"free" + gap.to_bytes(8))
-        elif gap >= _SMALL_BOX:
-            out.write(gap.to_bytes(4) + b"free")
-        out.seek(max(place, init.stat().st_size))
-        for path in files:
-            with path.open("rb") as file:
-                shutil.copyfileobj(file, out, 1 << 20)
+    try:
+        with target.open("r+b") as out:
+            out.seek(0, 2)
+            if gap >= _LARGE_BOX:
+                out.write((1).to_bytes(4) + b"free" + gap.to_bytes(8))
+            elif gap >= _SMALL_BOX:
+                out.write(gap.to_bytes(4) + b"free")
+            out.seek(max(place, init.stat().st_size))
+            for path in files:
+                with path.open("rb") as file:
+                    shutil.copyfileobj(file, out, 1 << 20)
+    except OSError as exc:
+        raise_if_machine(exc)
+        raise
 
 
 def join(files: Sequence[Path], target: Path, *, is_packed: bool = False) -> Fraction | None:

@@ -16,13 +16,16 @@ from clipcut.ffmpeg.need import SOUND_SKEW, Side
 from clipcut.ffmpeg.probe import AudioInfo, MediaInfo, probe, probe_sound
 from clipcut.plan import Edit
 from clipcut.sources.gather import gather
-from clipcut.sources.segments.join import join, join_in_place, unwrapped
+from clipcut.sources.segments.join import join, join_in_place, seams_of, unwrapped
 from clipcut.sources.segments.playlist import Segment
 from clipcut.sources.segments.segment import Kind, kind_of
 from clipcut.sources.segments.stage import Stage
 from clipcut.sources.segments.track import Track
 
 T = TypeVar("T")
+_WRAPPING = (Kind.TRANSPORT_STREAM, Kind.PACKED_AUDIO)
+"""Whose timestamps begin anew after 26.5 hours."""
+
 _BLIND = Fraction(30)
 """How many seconds before the clip are looked through for the first keyframe of all, where nothing can be seen."""
 
@@ -51,6 +54,7 @@ class Span:
     segments: Sequence[Segment]
     first: int
     last: int
+    step: int = 1
 
     @property
     def chosen(self) -> Sequence[Segment]:
@@ -75,9 +79,10 @@ class Span:
         return self.last + 1 < len(self.segments)
 
     def extend(self, side: Side) -> None:
-        """Take one more."""
+        """Take one more, or before it some more."""
         if side is Side.BEFORE:
-            self.first -= 1
+            self.first = max(0, self.first - self.step)
+            self.step *= 2  # where keyframes are far apart, not one by one
         else:
             self.last += 1
 
@@ -200,7 +205,8 @@ class SegmentedPart:
 
     def _placed(self, info: MediaInfo, origin: Origin) -> MediaInfo:
         """Tell where source time is zero, in the time of the piece, and what lies around it."""
-        wraps = unwrapped(info.video.zero, origin.zero + self.picture.chosen[0].begin)
+        expected = origin.zero + self.picture.chosen[0].begin
+        wraps = Fraction(0) if info.may_be_turned else unwrapped(info.video.zero, expected)  # MP4 and Matroska don't
         return attrs.evolve(
             info,
             video=attrs.evolve(info.video, zero=origin.zero - wraps, rotation=origin.rotation),
@@ -215,7 +221,9 @@ class SegmentedPart:
         """Put separate sound together, and tell how its time relates to the picture's."""
         span, path = self.sound, self._sound_file
         assert span is not None  # noqa: S101
-        is_packed = await self._in_thread(_is_packed, files[-1])
+        kind = await self._in_thread(_kind_of, files[-1])
+        is_packed = kind is Kind.PACKED_AUDIO
+        seams = await self._in_thread(functools.partial(seams_of, is_packed=is_packed), files)
         stamp = await self._in_thread(functools.partial(join, is_packed=is_packed), files, path)
         try:
             audio, begin = await self._in_thread(probe_sound, path)
@@ -225,8 +233,15 @@ class SegmentedPart:
         offset = Fraction(0)
         if is_packed:
             offset = (stamp if stamp is not None else expected) - begin
-        offset += unwrapped(begin + offset, expected)
-        return attrs.evolve(audio, offset=offset, has_before=span.has_before, has_after=span.has_after)
+        if kind in _WRAPPING:
+            offset += unwrapped(begin + offset, expected)
+        return attrs.evolve(
+            audio,
+            offset=offset,
+            has_before=span.has_before,
+            has_after=span.has_after,
+            seams=tuple((at, _near(moment, expected)) for at, moment in seams),
+        )
 
     async def clear(self) -> None:
         """Remove what was put together."""
@@ -237,6 +252,11 @@ class SegmentedPart:
         return trio.to_thread.run_sync(function, *args, limiter=self.threads)
 
 
-def _is_packed(path: Path) -> bool:
+def _kind_of(path: Path) -> Kind | None:
     with path.open("rb") as file:
-        return kind_of(file.read(256)) is Kind.PACKED_AUDIO
+        return kind_of(file.read(256))
+
+
+def _near(moment: Fraction | None, expected: Fraction) -> Fraction | None:
+    """Return a moment as the picture's clock has it, which may have begun anew meanwhile."""
+    return None if moment is None else moment + unwrapped(moment, expected)
