@@ -320,6 +320,10 @@ async def test_a_range_is_of_what_was_looked_into_before(origin: Origin, fetcher
     "reply",
     [
         pytest.param(Reply(headers={"ETag": '"other"'}), id="another tag"),
+        pytest.param(
+            Reply(status=206, body=DATA[:9], headers={"ETag": '"other"', "Content-Range": f"bytes 0-8/{len(DATA)}"}),
+            id="another tag, and If-Range ignored",
+        ),
         pytest.param(Reply(body=DATA + b"x", headers={"ETag": '"tag"'}), id="another length"),
     ],
 )

@@ -3,6 +3,7 @@
 import functools
 import ssl
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import trustme
 from golden import Numbered, Rendered, assert_picture, render, timeline
 from media import make_source
 from origin import Origin, Reply, redirect, retry_after_seconds
-from packaged import package, read_segments, serving, write_playlist
+from packaged import pack_audio, package, read_segments, serving, write_playlist
 
 from clipcut.network.addresses import AddressBook, Zone
 from clipcut.network.ask import Patience
@@ -330,3 +331,23 @@ def test_a_segment_that_lost_its_last_pictures_is_no_whole_one(
     rendered = render(tmp_path, timeline(clips, {"v": f"{origin.url}/index.m3u8"}), ffmpeg=packaged)
 
     assert ["truncated", None, None] == reasons(rendered)
+
+
+def test_packed_audio_that_lost_its_last_frames_is_no_whole_one(tmp_path: Path, www: Path, packaged: str) -> None:
+    """Cut off at the end of a frame: all that is there decodes, and the next segment begins too late."""
+    source, www = www.with_name("source.mp4"), tmp_path / "www"
+    package(source, www, ffmpeg=packaged, args=("-an",))
+    pack_audio(source, www, ffmpeg=packaged, begin=round(Fraction("1.4") * 90000) - 1024 * 90000 // 48000)
+    whole = (www / "a0").read_bytes()
+    frame = whole.index(whole[73:76], len(whole) * 3 // 4)
+    assert b"\xff\xf1" == whole[73:75]
+    (www / "a0").write_bytes(whole[:frame])
+    master = ["#EXTM3U", '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="x",DEFAULT=YES,URI="audio.m3u8"']
+    master += ['#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="avc1.4d401e,mp4a.40.2",AUDIO="a"', "index.m3u8"]
+    (www / "master.m3u8").write_text("\n".join(master))
+    clips = [{"video_id": "v", "start": start, "duration": 2} for start in (3, 6)]
+
+    with serving(www) as origin:
+        rendered = render(tmp_path, timeline(clips, {"v": f"{origin.url}/master.m3u8"}), ffmpeg=packaged)
+
+    assert ["truncated", None] == reasons(rendered)

@@ -144,21 +144,6 @@ def test_read_cues_when_they_are_cut_off() -> None:
     assert [(100, Fraction(0))] == matroska.read_cues((cue(0, (1, 100)) + cue(2000, (1, 500)))[:-1], 1, TICK)
 
 
-@pytest.mark.parametrize(
-    ("payload", "expected"),
-    [
-        pytest.param(number(TIMESTAMP, 1500), Fraction(3, 2), id="first"),
-        pytest.param(element(CRC, bytes(4)) + element(VOID) + number(TIMESTAMP, 20), Fraction(1, 50), id="later"),
-        pytest.param(element(SIMPLE_BLOCK) + number(TIMESTAMP, 20), None, id="after a block"),
-        pytest.param(endless(VOID) + number(TIMESTAMP, 20), None, id="after what has no end"),
-        pytest.param(b"", None, id="nothing"),
-    ],
-)
-def test_cluster_time_when_said_or_not(payload: bytes, expected: Fraction | None) -> None:
-    """A cluster says at its begin when it begins, or not at all."""
-    assert expected == matroska.cluster_time(payload, TICK)
-
-
 KINDS = (CUE_POINT, CUE_TIME, CUE_POSITIONS, CUE_TRACK, CUE_CLUSTER, SEEK, SEEK_ID, TRACK, TRACK_TYPE, SCALE, TIMESTAMP)
 
 
@@ -188,7 +173,5 @@ def test_any_bytes_are_read_or_refused(data: bytes, track: int) -> None:
         matroska.seek_position(data, matroska.CUES)
     with contextlib.suppress(SourceError):
         assert matroska.tick_seconds(data) > 0
-    with contextlib.suppress(SourceError):
-        matroska.cluster_time(data, TICK)
     with contextlib.suppress(SourceError):
         matroska.video_track(data)

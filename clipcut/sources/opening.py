@@ -21,7 +21,7 @@ from clipcut.sources.hls.reader import is_playlist
 class Playlist:
     """A playlist, whole, and where it came from."""
 
-    data: bytes
+    data: bytes = attrs.field(repr=False)
     answer: Answer
 
 
@@ -37,7 +37,7 @@ class File:
         answer: Where it came from.
     """
 
-    head: bytes
+    head: bytes = attrs.field(repr=False)
     size: int | None
     takes_ranges: bool
     validator: str | None

@@ -10,7 +10,7 @@ from clipcut.sources.file.boxes import broken
 EBML, SEGMENT, CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 SEEK_HEAD, CUES, INFO, TRACKS = 0x114D9B74, 0x1C53BB6B, 0x1549A966, 0x1654AE6B
 _SEEK, _SEEK_ID, _SEEK_POSITION = 0x4DBB, 0x53AB, 0x53AC
-_SCALE, _TIMESTAMP = 0x2AD7B1, 0xE7
+_SCALE = 0x2AD7B1
 _CUE_POINT, _CUE_TIME, _CUE_POSITIONS, _CUE_TRACK, _CUE_CLUSTER = 0xBB, 0xB3, 0xB7, 0xF7, 0xF1
 _TRACK, _TRACK_NUMBER, _TRACK_TYPE = 0xAE, 0xD7, 0x83
 
@@ -112,17 +112,3 @@ def read_cues(cues: bytes, track: int, tick: Fraction) -> list[tuple[int, Fracti
                 at = _value(positions, _CUE_CLUSTER) or 0
                 found[at] = min(moment, found.get(at, moment))
     return sorted(found.items())
-
-
-def cluster_time(payload: bytes, tick: Fraction) -> Fraction | None:
-    """Return when a cluster begins, in seconds, from the begin of its payload; None if it doesn't say at once."""
-    at = 0
-    while at + 2 <= len(payload):
-        element = read_element(payload, at, at)
-        if element.kind == _TIMESTAMP:
-            inner = payload[at + element.header : at + element.header + (element.size or 0)]
-            return _number(inner) * tick
-        if element.kind in (0xA3, 0xA0) or element.size is None:
-            return None
-        at += element.header + element.size
-    return None

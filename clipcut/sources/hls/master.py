@@ -3,6 +3,7 @@
 import attrs
 
 from clipcut.errors import Reason, SourceError
+from clipcut.redact import redact_url
 from clipcut.sources.hls.values import shown
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -25,11 +26,11 @@ class Variant:
         audio: The absolute address of the media playlist with its sound; None if that is in the variant, or nowhere.
     """
 
-    url: str
+    url: str = attrs.field(repr=redact_url)
     height: int | None
     bandwidth: int
     codecs: tuple[str, ...]
-    audio: str | None
+    audio: str | None = attrs.field(repr=lambda url: repr(url and redact_url(url)))
 
 
 @attrs.frozen(kw_only=True)

@@ -9,6 +9,7 @@ from urllib.parse import urljoin, urlsplit
 import attrs
 
 from clipcut.errors import Reason, SourceError
+from clipcut.redact import redact_url
 from clipcut.sources.segments.playlist import Key
 from clipcut.timebase import MAX_SECONDS, parse_decimal
 
@@ -85,7 +86,7 @@ def height(text: str | None, what: str) -> int | None:
 class Lock:
     """What the EXT-X-KEY tags in force say: a key, or the protection that there is no key for."""
 
-    url: str = ""
+    url: str = attrs.field(default="", repr=redact_url)
     iv: bytes | None = None
     protection: str | None = None
 

@@ -6,12 +6,14 @@ from fractions import Fraction
 
 import attrs
 
+from clipcut.redact import redact_url
+
 
 @attrs.frozen(kw_only=True)
 class Resource:
     """Something to fetch: an absolute http(s) address, all of it or the bytes ``[first, end)``."""
 
-    url: str
+    url: str = attrs.field(repr=redact_url)
     byte_range: tuple[int, int] | None = None
 
 
@@ -19,7 +21,7 @@ class Resource:
 class Key:
     """An AES-128 key: where its 16 bytes are, and the 16 bytes of the initialization vector that go with it."""
 
-    url: str
+    url: str = attrs.field(repr=redact_url)
     iv: bytes
 
 
