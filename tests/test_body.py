@@ -92,7 +92,7 @@ async def test_a_file_has_nothing_of_a_failed_try(origin: Origin, tmp_path: Path
     path.write_bytes(b"x" * 5_000_000)
     origin.script("/f", Reply(body=old, cut_at=cut_at), Reply(body=new))
     async with open_fetcher(max_retry=1) as fetcher:
-        answer = await fetcher.fetch_file(make_ask(f"{origin.url}/f", max_bytes=1 << 23), path, threads(), untold)
+        answer = await fetcher.fetch(make_ask(f"{origin.url}/f", max_bytes=1 << 23), FileSink(path, threads()), untold)
 
     assert new == path.read_bytes()
     assert f"{origin.url}/f" == answer.url
@@ -101,7 +101,7 @@ async def test_a_file_has_nothing_of_a_failed_try(origin: Origin, tmp_path: Path
 async def test_an_empty_file_is_written(origin: Origin, fetcher: Fetcher, tmp_path: Path) -> None:
     """So that there is one."""
     origin.script("/e", Reply(body=b""))
-    await fetcher.fetch_file(make_ask(f"{origin.url}/e"), tmp_path / "file", threads(), untold)
+    await fetcher.fetch(make_ask(f"{origin.url}/e"), FileSink(tmp_path / "file", threads()), untold)
 
     assert b"" == (tmp_path / "file").read_bytes()
 
@@ -114,7 +114,7 @@ def threads() -> trio.CapacityLimiter:
 async def test_a_full_disk_is_no_fault_of_a_source(origin: Origin, fetcher: Fetcher) -> None:
     """It ends the render."""
     with pytest.raises(RenderError, match="no room"):
-        await fetcher.fetch_file(make_ask(f"{origin.url}/a"), Path("/dev/full"), threads(), untold)
+        await fetcher.fetch(make_ask(f"{origin.url}/a"), FileSink(Path("/dev/full"), threads()), untold)
 
 
 async def test_a_file_is_written_in_few_pieces(tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ async def test_a_cancelled_fetch_leaves_everything_usable(origin: Origin, tmp_pa
         async with trio.open_nursery() as nursery:
             for number in range(8):
                 ask = make_ask(f"{origin.url}/a")
-                nursery.start_soon(fetcher.fetch_file, ask, tmp_path / str(number), threads(), untold)
+                nursery.start_soon(fetcher.fetch, ask, FileSink(tmp_path / str(number), threads()), untold)
             while origin.most_open < 6 or not fetcher.bytes_fetched:  # noqa: ASYNC110  it has no event
                 await trio.sleep(0.001)
             nursery.cancel_scope.cancel()

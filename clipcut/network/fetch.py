@@ -7,7 +7,6 @@ import datetime as dt
 import email.utils
 import random
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import attrs
@@ -19,7 +18,7 @@ from clipcut.errors import Reason, SourceError
 from clipcut.events import Retry, Told
 from clipcut.network.addresses import Zone
 from clipcut.network.ask import Answer, Ask, Patience
-from clipcut.network.body import FileSink, MemorySink, Pace, Sink, Window
+from clipcut.network.body import MemorySink, Pace, Sink, Window
 from clipcut.network.hosts import Hosts
 from clipcut.network.http import Reply, Wire
 
@@ -128,10 +127,6 @@ class Fetcher:
         sink = MemorySink()
         answer = await self.fetch(ask, sink, told)
         return bytes(sink.data), answer
-
-    async def fetch_file(self, ask: Ask, path: Path, threads: trio.CapacityLimiter, told: Told) -> Answer:
-        """Fetch something into a file."""
-        return await self.fetch(ask, FileSink(path, threads), told)
 
     async def _follow(self, ask: Ask, sink: Sink) -> Answer:
         """Go where redirects lead; each hop is looked at as if a playlist had named it."""
