@@ -12,6 +12,8 @@ from media import make_source
 from origin import Origin, Reply, Seen
 from packaged import serving
 
+from clipcut.sources.file import video
+
 pytestmark = pytest.mark.media
 
 SECONDS = 20
@@ -105,6 +107,22 @@ def test_a_server_without_ranges_is_asked_once(tmp_path: Path, source: Path, pac
     assert 2 == len(origin.requests)  # what it is, and then the whole
     fetched = rendered.report["clip_stats"]["bytes_fetched"]
     assert fetched < size * 0.6 if form == "moov at the begin" else fetched >= size
+
+
+def test_a_file_that_would_be_needed_as_a_whole_may_be_too_large(
+    tmp_path: Path, source: Path, packaged: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is known before any of it is fetched; a file with an index may be as large."""
+    monkeypatch.setattr(video, "MAX_STREAMED", 100_000)
+    for form, reason in (("transport stream, as a whole", "too_large"), ("moov at the begin", None)):
+        suffix, args = FORMS[form]
+        path = convert(source, tmp_path / "www" / f"video.{suffix}", packaged, args)
+        with serving(path.parent) as origin:
+            document = timeline(CLIPS[:2], {"v": {"url": f"{origin.url}/{path.name}", "local": str(source)}})
+            rendered = render(tmp_path, document, ffmpeg=packaged)
+
+        assert [reason] * 2 == [clip["fallback_reason"] for clip in rendered.report["clips"]]
+        assert reason is None or 1 == len(origin.requests)
 
 
 def test_a_file_that_changes_is_looked_into_anew_once(tmp_path: Path, source: Path, packaged: str) -> None:

@@ -12,6 +12,7 @@ from packaged import package, serving
 from test_file_render import FORMS, convert
 
 from clipcut.cli import run
+from clipcut.sources.file import index
 
 pytestmark = pytest.mark.media
 
@@ -64,6 +65,29 @@ def test_what_was_foretold_is_what_is_fetched(
     shared = [[piece["shared"] for piece in clip["segments"]] for clip in plan["clips"]]
     assert any(shared[1])
     assert form.startswith("transport") or not any(shared[5][1 if form.startswith(("frag", "Matr")) else 0 :])
+
+
+@pytest.mark.parametrize("form", ["moov at the end", "transport stream, as a whole"])
+def test_a_large_file_is_asked_for_in_parts_as_foretold(
+    tmp_path: Path,
+    source: Path,
+    packaged: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+) -> None:
+    """Requests and bytes are equal where one request isn't enough for a range."""
+    monkeypatch.setattr(index, "PART", 40_000)
+    suffix, args = FORMS[form]
+    name = convert(source, tmp_path / "www" / f"video.{suffix}", packaged, args).name
+    with serving(tmp_path / "www") as origin:
+        document = timeline(CLIPS, {"v": f"{origin.url}/{name}"})
+        totals = foretold(tmp_path, document, capfd)["totals"]
+        stats = render(tmp_path, document, ffmpeg=packaged).report["clip_stats"]
+
+    assert (6, 6) == (stats["success_tasks"], totals["clips"])
+    assert (stats["requests"], stats["bytes_fetched"]) == (totals["requests"], totals["bytes"])
+    assert stats["requests"] > 10
 
 
 def test_offline_nothing_is_asked_and_unknown_figures_are_null(

@@ -17,7 +17,7 @@ from answers import make_fetcher, untold
 from clipcut.errors import Reason, SourceError
 from clipcut.network.ask import Access
 from clipcut.network.fetch import Fetcher
-from clipcut.sources.file import ranged
+from clipcut.sources.file import index
 from clipcut.sources.file.index import Range
 from clipcut.sources.file.ranged import RangedFile
 from clipcut.sources.file.shadow import make_shadow
@@ -194,13 +194,14 @@ async def test_need_when_the_file_was_changed(tmp_path: Path, server: Server) ->
         assert bytes(100) == file.path.read_bytes()[:100]
 
 
-async def test_need_when_it_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is asked for."""
-    monkeypatch.setattr(ranged, "MAX_RANGE", 1000)
-    server = Server()
-    async with opened(tmp_path, server) as file:
-        assert Reason.TOO_LARGE == (await failure_of(file, [(0, 1001)])).reason
-    assert [] == server.asked
+async def test_need_when_it_is_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for in parts, and one that fails is asked for again without the others."""
+    monkeypatch.setattr(index, "PART", 1000)
+    server = Server(failing=[503])
+    async with opened(tmp_path, server, max_retry=1) as file:
+        assert CONTENT[500:3000] == await file.read(500, 3000, untold)
+    assert {(500, 1500), (1500, 2500), (2500, 3000)} == set(server.asked)
+    assert 4 == len(server.asked)
 
 
 async def test_put_when_bytes_came_already(tmp_path: Path) -> None:

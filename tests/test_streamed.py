@@ -22,7 +22,12 @@ CONTENT = random.Random(1).randbytes(2_000_000)
 
 @contextlib.asynccontextmanager
 async def opened(
-    folder: Path, *replies: Reply, size: int = len(CONTENT), rate: int | None = None, max_retry: int = 0
+    folder: Path,
+    *replies: Reply,
+    size: int = len(CONTENT),
+    rate: int | None = None,
+    max_retry: int = 0,
+    validator: str | None = None,
 ) -> AsyncIterator[tuple[StreamedFile, Origin]]:
     """Open a file of a server that answers so, after another."""
     (folder / "www").mkdir()
@@ -37,6 +42,7 @@ async def opened(
                 led_by=None,
                 path=path,
                 size=size,
+                validator=validator,
                 fetcher=fetcher,
                 nursery=nursery,
                 threads=trio.CapacityLimiter(4),
@@ -156,6 +162,18 @@ async def test_need_when_the_stream_breaks(tmp_path: Path) -> None:
 
         assert CONTENT == file.path.read_bytes()
         assert (3, 2) == (origin.count(), len(told))
+
+
+async def test_need_when_it_was_changed_meanwhile(tmp_path: Path) -> None:
+    """What comes after a break is of another file: nobody gets a mixture, and it isn't asked for again."""
+    first = Reply(headers={"ETag": '"one"'}, cut_at=700_000)
+    async with opened(tmp_path, first, Reply(headers={"ETag": '"two"'}), max_retry=3, validator='"one"') as (
+        file,
+        origin,
+    ):
+        failure = await failure_of(file)
+
+        assert (Reason.UNDECODABLE, True, 2) == (failure.reason, failure.is_changed, origin.count())
 
 
 async def test_need_when_the_size_is_unknown(tmp_path: Path) -> None:

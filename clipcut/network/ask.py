@@ -88,7 +88,7 @@ class Ask:
         byte_range: Half-open; None for everything.
         may_be_shorter: Whether the range may reach past the end of what is there.
         led_by: The zone of the document that led here; None for the user.
-        if_range: What the thing's ETag or time of change must still be, for a range of it.
+        if_range: What the thing's ETag or time of change must still be, where its server says it.
         of_size: How many bytes the whole must have, for a range of it.
         pause: Reads from an answer's headers, its status and the time how long its host wants to be left alone.
         total_s: How long the answer may take in all, in seconds; None for as long as is usual.

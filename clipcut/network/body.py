@@ -117,6 +117,7 @@ class Window:
         self._is_whole = reply.status == 200
         self._skip = 0
         self._wanted: int | None = None
+        self._refuse_change(reply)
         if ask.byte_range is not None:
             self._choose(ask.byte_range, reply)
         declared = reply.headers.get("content-length", "")
@@ -130,7 +131,6 @@ class Window:
     def _choose(self, wanted: tuple[int, int], reply: Reply) -> None:
         first, end = wanted
         self._wanted = end - first
-        self._refuse_change(reply)
         if reply.status == 206:
             came = content_range(reply.headers.get("content-range", ""))
             if came is None or came[0] != first or came[1] > end or (came[1] < end and not self._ask.may_be_shorter):
@@ -143,17 +143,16 @@ class Window:
             self._skip = first
 
     def _refuse_change(self, reply: Reply) -> None:
-        """See that it is a range of what was looked into before.
+        """See that it is what was looked into before, or a range of it.
 
         Raises:
             SourceError: The server says that it isn't.
         """
-        if self._ask.of_size is None:
-            return
         size = total_size(reply.headers.get("content-range", "")) if reply.status == 206 else None
         name = "etag" if (self._ask.if_range or "").startswith('"') else "last-modified"
         is_other = self._ask.if_range is not None and reply.headers.get(name, self._ask.if_range) != self._ask.if_range
-        if reply.status != 206 or size not in (None, self._ask.of_size) or is_other:
+        is_part = reply.status == 206 and size in (None, self._ask.of_size)
+        if is_other or (self._ask.of_size is not None and self._ask.byte_range is not None and not is_part):
             words = f"{self._ask.what}: the file was changed while the render was reading it"
             raise SourceError(Reason.UNDECODABLE, words, is_changed=True)
 

@@ -10,7 +10,7 @@ from clipcut.errors import Reason, SourceError
 from clipcut.events import Retry
 from clipcut.plan import Edit, Method, Plan
 from clipcut.redact import redact_url
-from clipcut.sources.file.index import Range, gaps, merged
+from clipcut.sources.file.index import Range, gaps, merged, parts
 from clipcut.sources.file.video import FileVideo
 from clipcut.sources.remote import Remote
 from clipcut.sources.remote_video import WholeFile
@@ -121,7 +121,11 @@ def _foretell(
     elif isinstance(opened, FileVideo):
         yield from _ranges(opened, edits, count)
     else:
-        count.add(opened.size - opened.head if opened.size is not None else None)
+        if opened.size is not None and opened.head:
+            for first, end in parts(opened.head, opened.size):
+                count.add(end - first)
+        else:
+            count.add(opened.size)
         whole = Piece(
             what="the file as a whole",
             source=opened.name,
@@ -191,7 +195,7 @@ def _ranges(video: FileVideo, edits: Sequence[Edit], count: _Count) -> Iterator[
     shared = _covered_twice([span for ranges in wanted for span in ranges])
     there: list[Range] = []
     for ranges in wanted:
-        for first, end in gaps(video.file.missing(ranges), there):
+        for first, end in (part for gap in gaps(video.file.missing(ranges), there) for part in parts(*gap)):
             count.add(end - first)
         there += ranges
         yield ClipForecast(

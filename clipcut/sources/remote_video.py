@@ -210,17 +210,19 @@ class RemoteVideo:
             words = f"the server gives the file only as a whole, and its {size} bytes are more than {MAX_STREAMED}"
             raise SourceError(Reason.TOO_LARGE, words)
         await trio.to_thread.run_sync(make_shadow, path, size, limiter=bench.threads)
-        shared = {"fetcher": bench.fetcher, "nursery": bench.nursery, "threads": bench.threads}
-        if not found.takes_ranges:
-            return StreamedFile(access=access, led_by=led_by, path=path, size=size, **shared)  # type: ignore[arg-type]
-        file = RangedFile(
+        make = RangedFile if found.takes_ranges else StreamedFile
+        file = make(
             access=access,
             led_by=led_by,
             path=path,
             size=size,
             validator=found.validator,
-            **shared,  # type: ignore[arg-type]
+            fetcher=bench.fetcher,
+            nursery=bench.nursery,
+            threads=bench.threads,
         )
+        if isinstance(file, StreamedFile):
+            return file
         await file.put(0, found.head)
         return file
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 NEAR = 32 * 1024
 """Bytes that lie between two ranges, and cost less than one more request."""
 
+PART = 64 * 1024 * 1024
+"""Bytes that one request asks for, at most: each has its own time, and is asked for again without the others."""
+
 Range = tuple[int, int]
 
 
@@ -83,6 +86,12 @@ class Index:
     def first_picture(self) -> Range:
         """Where the first picture is."""
         return next(self.video.between(0, 1))
+
+
+def parts(first: int, end: int) -> Iterator[Range]:
+    """Yield the ranges in which bytes are asked for."""
+    for begin in range(first, end, PART):
+        yield begin, min(end, begin + PART)
 
 
 def merged(ranges: Iterable[Range], near: int = 0) -> list[Range]:

@@ -7,18 +7,14 @@ from pathlib import Path
 import attrs
 import trio
 
-from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
 from clipcut.network.addresses import Zone
 from clipcut.network.ask import Access, Ask
 from clipcut.network.fetch import Fetcher
-from clipcut.sources.file.index import Range, Spans, merged
+from clipcut.sources.file.index import Range, Spans, merged, parts
 from clipcut.sources.file.shadow import OffsetSink, get_bytes, put_bytes
 from clipcut.sources.gather import gather
 from clipcut.sources.shared import Shared
-
-MAX_RANGE = 1024 * 1024 * 1024
-"""How many bytes are fetched at once."""
 
 
 @attrs.define(eq=False)
@@ -80,7 +76,7 @@ class RangedFile:
             SourceError: They can't be had.
         """
         bounded = [(first, min(end, self.size)) for first, end in ranges if first < self.size]
-        for first, end in self.missing(bounded):
+        for first, end in (part for gap in self.missing(bounded) for part in parts(*gap)):
             self._asked.add(first, end)
             self._pieces.append(_Piece(first, end, Shared(self.nursery, partial(self._fetch, first, end))))
         wanted = [
@@ -102,13 +98,11 @@ class RangedFile:
         return await trio.to_thread.run_sync(get_bytes, self.path, first, end, limiter=self.threads)
 
     async def _fetch(self, first: int, end: int, told: Told) -> None:
-        if end - first > MAX_RANGE:
-            raise SourceError(Reason.TOO_LARGE, f"a clip needs {end - first} bytes at once, more than {MAX_RANGE}")
         ask = Ask(
             url=self.access.url,
             what=f"bytes {first} to {end - 1}",
             access=self.access,
-            max_bytes=MAX_RANGE,
+            max_bytes=end - first,
             byte_range=(first, end),
             led_by=self.led_by,
             if_range=self.validator,

@@ -39,6 +39,7 @@ class StreamedFile:
         led_by: The zone of what named the address; None for the user.
         path: The local file.
         size: Its length in bytes, as far as it is known.
+        validator: Its ETag or the time of its last change, so that another file of the same name is noticed.
         fetcher, nursery, threads: What fetches it, where, and how many threads that may take.
         stop_at: The end of the last bytes that any clip needs, once that is known.
     """
@@ -47,6 +48,7 @@ class StreamedFile:
     led_by: Zone | None
     path: Path
     size: int
+    validator: str | None
     fetcher: Fetcher
     nursery: trio.Nursery
     threads: trio.CapacityLimiter
@@ -117,6 +119,7 @@ class StreamedFile:
             access=self.access,
             max_bytes=MAX_STREAMED,
             led_by=self.led_by,
+            if_range=self.validator,
             total_s=MAX_SECONDS,
         )
         sink = _Stream(self.path, 0, self.threads, _BATCH, file=self)

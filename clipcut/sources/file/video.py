@@ -16,7 +16,7 @@ from clipcut.plan import Edit
 from clipcut.sources.file.index import Index, Range, merged, read_index
 from clipcut.sources.file.layout import Indexed, Layout
 from clipcut.sources.file.shadow import RemoteFile
-from clipcut.sources.file.streamed import StreamedFile
+from clipcut.sources.file.streamed import MAX_STREAMED, StreamedFile
 from clipcut.timeline import Output
 
 MAX_PICTURE = 8 * 1024 * 1024
@@ -117,6 +117,9 @@ async def open_file_video(
     """
     try:
         if not isinstance(layout, Indexed):
+            if file.size > MAX_STREAMED:
+                words = f"all {file.size} bytes of it would be needed, more than {MAX_STREAMED}"
+                raise SourceError(Reason.TOO_LARGE, words)
             await file.need([(0, file.size)], told)
             info = await probe_turned(file.path)
             return FileVideo(file=file, info=_named(info, name), index=None, output=output)
