@@ -133,6 +133,7 @@ async def test_need_when_one_waiter_is_cancelled(tmp_path: Path) -> None:
     async with opened(tmp_path, server, is_open=False) as file:
         async with trio.open_nursery() as others:
             others.start_soon(file.need, [(0, 100)], untold)
+            await trio.testing.wait_all_tasks_blocked()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(file.need, [(50, 150)], untold)
                 await trio.testing.wait_all_tasks_blocked()
