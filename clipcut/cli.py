@@ -23,8 +23,8 @@ from clipcut.commands import (
     plan_command,
     schema_command,
 )
-from clipcut.errors import ClipcutError
-from clipcut.inputs import current_folder, job_name, output_path, read_settings, read_timeline
+from clipcut.errors import ClipcutError, SettingsError
+from clipcut.inputs import current_folder, default_job, output_path, read_settings, read_timeline
 from clipcut.log import trace_id_from
 from clipcut.pipeline import error_text, telling_error
 from clipcut.plan import build_plan
@@ -33,6 +33,7 @@ from clipcut.report import RunFacts
 from clipcut.running import Manner, run_render
 from clipcut.settings import Settings
 from clipcut.streams import finish_stdout, give_up_stdout, say, tell
+from clipcut.textfile import note_refusal
 
 OUTPUT, CONCURRENCY, FALLBACKS, NETWORK, REPORTS = "Output", "Concurrency", "Fallbacks", "Network", "Reports"
 
@@ -148,9 +149,13 @@ def render_command(  # noqa: PLR0913  flag declarations
             help="The JSON report; - is stdout. [dim]default: mix.mp4 gives mix.report.json[/]",
         ),
     ] = None,
+    prom_textfile: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", rich_help_panel=REPORTS, help="Metrics for node_exporter; PATH ends in .prom."),
+    ] = None,
     job: Annotated[
         str | None,
-        typer.Option(metavar="NAME", rich_help_panel=REPORTS, help="This render's name in log and report."),
+        typer.Option(metavar="NAME", rich_help_panel=REPORTS, help="This render's name in log, report and metrics."),
     ] = None,
     log_format: Annotated[
         str | None,
@@ -182,6 +187,7 @@ def render_command(  # noqa: PLR0913  flag declarations
         max_placeholders=max_placeholders,
         placeholder_asset_path=placeholder,
         report=report,
+        prom_textfile=prom_textfile,
         job=job,
         work_dir=work_dir,
         ffmpeg=ffmpeg,
@@ -210,7 +216,7 @@ def _render(
     )
     facts = RunFacts(
         trace_id=trace_id_from(os.environ),
-        job=job_name(settings, name),
+        job=settings.job or default_job(name),
         timeline_name=name,
         timeline_data=data,
         started_at=dt.datetime.now(dt.UTC),
@@ -257,8 +263,26 @@ def _run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except Exception as exc:
-        return _explain(telling_error(exc), arguments)
+        error = telling_error(exc)
+        code = _explain(error, arguments)
+        if not _is_about_textfile(error):
+            _note_refusal(arguments, code)
+        return code
     return code if isinstance(code, int) else 0
+
+
+def _is_about_textfile(error: BaseException) -> bool:
+    mistakes = error.mistakes if isinstance(error, SettingsError) else ()
+    return any(mistake.where == "--prom-textfile" for mistake in mistakes)
+
+
+def _note_refusal(arguments: Sequence[str], code: int) -> None:
+    """Let a render that can't begin show in its metrics; its command line may be wrong, so it is read loosely."""
+    command = getattr(typer.main.get_command(app), "commands", {}).get(arguments[0] if arguments else "")
+    if command is None or command.name != "render":
+        return
+    loosely = {"resilient_parsing": True, "ignore_unknown_options": True, "allow_extra_args": True}
+    note_refusal(command.make_context("render", list(arguments[1:]), **loosely).params, code)
 
 
 def _explain(exc: BaseException, arguments: Sequence[str]) -> int:

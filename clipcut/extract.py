@@ -46,6 +46,10 @@ class Extraction:
             for edit, result in zip(self._plan.edits, self._results, strict=True)
         )
 
+    def finished(self) -> tuple[ClipResult, ...]:
+        """Return the results that are there by now, in timeline order."""
+        return tuple(result for result in self._results if result is not None)
+
     async def pieces(self, index: int) -> tuple[CutFile, ...]:
         """Wait for a clip's finished pieces."""
         await self._ready[index].wait()

@@ -125,13 +125,19 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def replace(temporary: Path, target: Path) -> None:
+def replace(temporary: Path, target: Path, mode: int | None = None) -> None:
     """Put a finished file in the target's place: old or new, never torn. Both lie on one file system.
 
-    The new file takes over the old one's mode. A link is replaced, not followed: see ``real_path``.
+    A link is replaced, not followed: see ``real_path``.
+
+    Args:
+        temporary: The finished file.
+        target: Its place.
+        mode: Who may do what with it; None for what the old file allows, or if there is none, any new one.
     """
     with temporary.open("rb+") as file:
-        mode = file_mode(target)
+        if mode is None:
+            mode = file_mode(target)
         if mode is not None:
             os.fchmod(file.fileno(), stat.S_IMODE(mode))
         os.fsync(file.fileno())
@@ -181,8 +187,13 @@ def _write_through(target: Path, data: bytes) -> None:
         os.close(descriptor)
 
 
-def write_atomic(target: Path, data: bytes) -> None:
+def write_atomic(target: Path, data: bytes, mode: int | None = None) -> None:
     """Write a small file so that readers see the old or the new one; a link stays, and the file behind it is replaced.
+
+    Args:
+        target: Where.
+        data: What.
+        mode: See ``replace``.
 
     Raises:
         OSError: It can't be written; an old file is as it was.
@@ -195,6 +206,6 @@ def write_atomic(target: Path, data: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-        replace(temporary, target)
+        replace(temporary, target, mode)
     finally:
         _forget(temporary)

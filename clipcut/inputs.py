@@ -94,6 +94,6 @@ def output_path(flag: str | None, timeline: Timeline, base: Path) -> Path:
     return Path(os.path.normpath(base / timeline.output.path))
 
 
-def job_name(settings: Settings, timeline: str) -> str:
-    """Return this render's name in log and report."""
-    return settings.job or ("stdin" if timeline == "-" else Path(timeline).stem)
+def default_job(timeline: str) -> str:
+    """Return a render's name where nobody gives it one: the timeline's file name without suffix."""
+    return "stdin" if timeline == "-" else Path(timeline).stem

@@ -108,7 +108,8 @@ class Limits:
         self._places = trio.CapacityLimiter(max_parallelism)
         self._videos: dict[str, trio.CapacityLimiter] = defaultdict(lambda: trio.CapacityLimiter(per_video))
         self._working: dict[str, int] = defaultdict(int)
-        self._at_work = 0
+        self.at_work = 0
+        """How many clips are at work now."""
         self._free_slots: list[int] = []
         self._slots_made = 0
 
@@ -141,8 +142,8 @@ class Limits:
     def _enter(self, video_id: str) -> int:
         self._working[video_id] += 1
         self.peak_per_video = max(self.peak_per_video, self._working[video_id])
-        self._at_work += 1
-        self.peak_parallelism = max(self.peak_parallelism, self._at_work)
+        self.at_work += 1
+        self.peak_parallelism = max(self.peak_parallelism, self.at_work)
         if self._free_slots:
             return heapq.heappop(self._free_slots)
         self._slots_made += 1
@@ -150,7 +151,7 @@ class Limits:
 
     def _leave(self, video_id: str, slot: int) -> None:
         self._working[video_id] -= 1
-        self._at_work -= 1
+        self.at_work -= 1
         heapq.heappush(self._free_slots, slot)
 
     def threads_for(self, unfinished: int) -> int:

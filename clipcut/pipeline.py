@@ -151,10 +151,12 @@ class Render:
             peak_parallelism=self.limits.peak_parallelism,
             peak_per_video=self.limits.peak_per_video,
             elapsed_ms=milliseconds_since(self.began),
-            fetched=self._fetched(),
+            fetched=self.fetched,
         )
 
-    def _fetched(self) -> Fetched:
+    @property
+    def fetched(self) -> Fetched:
+        """What came over the network by now."""
         if self.fetcher is None:
             return Fetched()
         return Fetched(self.fetcher.requests, self.fetcher.retries, self.fetcher.bytes_fetched)

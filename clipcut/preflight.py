@@ -107,6 +107,17 @@ def _log_mistakes(log_file: Path, others: set[Path]) -> Iterator[Mistake]:
         yield Mistake("--log-file", f"{log_file} is read or written by this render; name another file")
 
 
+def _textfile_mistakes(textfile: Path, others: set[Path]) -> Iterator[Mistake]:
+    """Yield why metrics can't go where they should."""
+    mode = file_mode(textfile)
+    if problem := _name_problem(textfile):
+        yield Mistake("--prom-textfile", f"{textfile} {problem}")
+    elif (mode is not None and not stat.S_ISREG(mode)) or not _is_writable_folder(real_path(textfile).parent):
+        yield Mistake("--prom-textfile", f"{textfile} can't be written")
+    elif any(_is_same(textfile, path) for path in others):
+        yield Mistake("--prom-textfile", f"{textfile} is read or written by this render; name another file")
+
+
 def _variable_mistakes(timeline: Timeline) -> Iterator[Mistake]:
     """Yield the ``${NAME}`` of headers that the environment lacks, or that hold what no header can carry."""
     for video_id, source in timeline.sources.items():
@@ -191,8 +202,12 @@ def prepare(
     mistakes = list(_output_mistakes(output, read, force=force))
     if settings.report != "-":
         mistakes += _report_mistakes(report, output, read)
+    others = {output, *read} | (set() if settings.report == "-" else {report})
     if log_file is not None:
-        mistakes += _log_mistakes(log_file, {output, *read} | (set() if settings.report == "-" else {report}))
+        mistakes += _log_mistakes(log_file, others)
+    if settings.prom_textfile is not None:
+        others |= {log_file} if log_file is not None else set()
+        mistakes += _textfile_mistakes(Path(settings.prom_textfile), others)
     if settings.placeholder_asset_path is not None and (why := why_unreadable(placeholder)):
         mistakes.append(Mistake("--placeholder", f"{placeholder} {why}"))
     if settings.work_dir is not None and not _is_writable_folder(work_parent):

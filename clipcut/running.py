@@ -27,6 +27,7 @@ from clipcut.settings import Settings
 from clipcut.signals import until_signalled
 from clipcut.streams import writer_of
 from clipcut.summary import summary_lines
+from clipcut.textfile import Textfile, open_textfile
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +51,7 @@ class Session:
         log: Where log lines are written; ``said`` if that is standard error.
         display: The live display; None where there is none.
         logger: Writes to ``log``, above the display where that is on the same terminal.
+        textfile: Where metrics go; None for nowhere.
     """
 
     job: Job
@@ -59,6 +61,7 @@ class Session:
     log: Lines
     display: Display | None
     logger: Any
+    textfile: Textfile | None = None
 
     async def run(self) -> RenderResult:
         """Render until it is done or a signal ends it, then report and sum up, whatever happened."""
@@ -67,7 +70,11 @@ class Session:
 
         async def work() -> None:
             with self.display or contextlib.nullcontext():
-                await steps.attempt()
+                async with trio.open_nursery() as beside:
+                    if self.textfile is not None:
+                        beside.start_soon(self.textfile.refresh, steps)
+                    await steps.attempt()
+                    beside.cancel_scope.cancel()
 
         async def conclude(ended_by: int | None) -> RenderResult:
             result = steps.result(ended_by)
@@ -97,6 +104,8 @@ class Session:
 
     def _conclude(self, steps: Render, result: RenderResult) -> None:
         self._write_report(result)
+        if self.textfile is not None:
+            self.textfile.finish(steps, result)
         _log_end(self.logger, result, self.job.settings)
         if not self.manner.quiet or result.exit_code:
             for line in summary_lines(result, str(self.job.report) if self.job.report is not None else None):
@@ -183,6 +192,14 @@ def _display(job: Job, facts: RunFacts, manner: Manner, said: Lines) -> Display 
     return make_display(job.plan, facts.job, said, os.environ)
 
 
+def _textfile(settings: Settings, facts: RunFacts, logger: Any) -> Textfile | None:
+    if settings.prom_textfile is None:
+        return None
+    return open_textfile(
+        Path(settings.prom_textfile), facts.job, lambda event, message: logger.warning(event, message=message)
+    )
+
+
 @contextlib.contextmanager
 def open_session(job: Job, facts: RunFacts, manner: Manner) -> Iterator[Session]:
     """Open what a render writes to.
@@ -210,7 +227,10 @@ def open_session(job: Job, facts: RunFacts, manner: Manner) -> Iterator[Session]
             trace_id=facts.trace_id,
             job=facts.job,
         )
-        yield Session(job=job, facts=facts, manner=manner, said=said, log=log, display=display, logger=logger)
+        textfile = _textfile(job.settings, facts, logger)
+        yield Session(
+            job=job, facts=facts, manner=manner, said=said, log=log, display=display, logger=logger, textfile=textfile
+        )
 
 
 def run_render(job: Job, facts: RunFacts, manner: Manner) -> int:

@@ -3,10 +3,11 @@
 ``OPTIONS`` is the whole list; flags, variables, file keys, ``.env.example`` and the report all follow it.
 """
 
+import contextlib
 import enum
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,12 @@ def _rate(text: str) -> Fraction:
     return Fraction(text)
 
 
+def _prom_path(text: str) -> str:
+    if not text.isprintable() or not Path(text).name.endswith(".prom"):
+        raise ValueError("write a path that ends in .prom, as node_exporter reads no other")
+    return text
+
+
 def _text(text: str) -> str:
     if not text or not text.isprintable():
         raise ValueError("write a text without control characters")
@@ -149,6 +156,7 @@ OPTIONS = (
     ),
     Option(name="placeholder_asset_path", flag="--placeholder", env="PLACEHOLDER_CLIP_PATH", parse=_text, is_path=True),
     Option(name="report", flag="--report", env="RENDER_REPORT", parse=_text, is_path=True),
+    Option(name="prom_textfile", flag="--prom-textfile", env="RENDER_PROM_TEXTFILE", parse=_prom_path, is_path=True),
     Option(name="job", flag="--job", env="RENDER_JOB", parse=_text),
     Option(name="work_dir", flag="--work-dir", env="RENDER_WORK_DIR", parse=_text, is_path=True),
     Option(name="ffmpeg", flag="--ffmpeg", env="CLIPCUT_FFMPEG", parse=_text, is_path=True),
@@ -171,7 +179,8 @@ class Settings:
         max_placeholders: Strictly more placeholders fail the render.
         placeholder_asset_path: The placeholder clip; None for the packaged one.
         report: Where the report goes; None for beside the output.
-        job: The name of this render in logs and report; None for the timeline's file name.
+        prom_textfile: Where metrics go; None for nowhere.
+        job: The name of this render in logs, report and metrics; None for the timeline's file name.
         work_dir: Where the private work folder is made; None for beside the output.
         ffmpeg: The FFmpeg to use, a path or a name to look up on the PATH; None to look for one.
         log_format: ``console`` or ``json``; None decides by the terminal.
@@ -187,6 +196,7 @@ class Settings:
     max_placeholders: PlaceholderLimit
     placeholder_asset_path: str | None
     report: str | None
+    prom_textfile: str | None
     job: str | None
     work_dir: str | None
     ffmpeg: str | None
@@ -287,6 +297,27 @@ class _Resolver:
             return None
         is_word = (value == "-" and option.name == "report") or (option.name == "ffmpeg" and "/" not in value)
         return value if not option.is_path or is_word else str(base / value)
+
+
+def settings_as_known(
+    names: Sequence[str], flags: Mapping[str, Any], environ: Mapping[str, str], cwd: Path
+) -> dict[str, Any]:
+    """Return what some settings are as far as that can be told, whatever is wrong with the others; None if it can't.
+
+    Args:
+        names: The settings.
+        flags: Values from the command line by option name, and ``config``.
+        environ: The environment.
+        cwd: The current folder.
+    """
+    config = None
+    with contextlib.suppress(SettingsError):
+        config = find_config(flags.get("config"), environ, cwd)
+    try:
+        resolver = _Resolver(flags, environ, config, cwd)
+    except SettingsError:
+        resolver = _Resolver(flags, environ, None, cwd)
+    return {option.name: resolver.value(option)[0] for option in OPTIONS if option.name in names}
 
 
 def _expected(option: Option) -> str:
