@@ -39,6 +39,7 @@ class Render:
         limits: How much may happen at once.
         extraction: The clips on their way.
         began: When it was opened, by Trio's clock.
+        trace_id: The trace that it belongs to, 32 hex digits; empty for none.
         tool: The FFmpeg in use, once it is known.
         fetcher: The network, once it is open.
         output: The finished video, once it is in its place.
@@ -50,6 +51,7 @@ class Render:
     limits: Limits
     extraction: Extraction
     began: float
+    trace_id: str = ""
     tool: Tool | None = None
     fetcher: "Fetcher | None" = None
     output: OutputFacts | None = None
@@ -109,12 +111,14 @@ class Render:
         if not needs_network(self.job.plan):
             yield cutter
             return
-        from clipcut.sources.remote import Remote, open_fetcher  # noqa: PLC0415  a light start: it takes 200 ms
+        from clipcut.sources.remote import Remote, open_fetcher, trace_of  # noqa: PLC0415  a light start: it takes 200 ms
         from clipcut.sources.remote_video import Bench  # noqa: PLC0415
 
-        limits = self.limits
+        limits, trace = self.limits, trace_of(self.job.plan, self.trace_id)
         async with (
-            open_fetcher(os.environ, max_retry=lambda: limits.max_retry, rate=lambda: limits.rate) as self.fetcher,
+            open_fetcher(
+                os.environ, max_retry=lambda: limits.max_retry, rate=lambda: limits.rate, trace=trace
+            ) as self.fetcher,
             trio.open_nursery() as downloads,
         ):
             bench = Bench(
@@ -198,13 +202,14 @@ def error_text(error: BaseException) -> str:
     return f"this is a bug in clipcut, please report it: {type(error).__name__}: {error}"
 
 
-def open_render(job: Job, listener: Listener, *, cores: int | None = None) -> Render:
+def open_render(job: Job, listener: Listener, *, cores: int | None = None, trace_id: str = "") -> Render:
     """Get a render ready, inside Trio; nothing happens before ``attempt``.
 
     Args:
         job: What ``prepare`` made.
         listener: Who is told while it runs.
         cores: Encoders at once; None for as many as this process may use cores.
+        trace_id: The trace that the origins of the timeline are told of, 32 hex digits; empty for none.
     """
     settings = job.settings
     limits = Limits(
@@ -217,7 +222,14 @@ def open_render(job: Job, listener: Listener, *, cores: int | None = None) -> Re
     extraction = Extraction(
         job.plan, limits, listener, on_missing=settings.on_missing, max_placeholders=settings.max_placeholders
     )
-    return Render(job=job, listener=listener, limits=limits, extraction=extraction, began=trio.current_time())
+    return Render(
+        job=job,
+        listener=listener,
+        limits=limits,
+        extraction=extraction,
+        began=trio.current_time(),
+        trace_id=trace_id,
+    )
 
 
 async def render(job: Job, listener: Listener, *, cores: int | None = None) -> RenderResult:

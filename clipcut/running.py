@@ -65,7 +65,7 @@ class Session:
 
     async def run(self) -> RenderResult:
         """Render until it is done or a signal ends it, then report and sum up, whatever happened."""
-        steps = open_render(self.job, self._listener())
+        steps = open_render(self.job, self._listener(), trace_id=self.facts.trace_id)
         self._log_start()
 
         async def work() -> None:

@@ -334,6 +334,6 @@ async def test_a_file_that_can_not_be_written_is_told_once_and_hurts_nothing(
 def test_a_name_that_is_no_text_is_a_label_all_the_same(tmp_path: Path) -> None:
     """A file's name may have any bytes."""
     for count in (1, 2):
-        open_textfile(tmp_path / "mix.prom", "nu\udcff", lambda _, __: pytest.fail()).refuse(2)
+        open_textfile(tmp_path / "mix.prom", "nu\udcff", lambda _, __: pytest.fail("told")).refuse(2)
 
         assert count == of(tmp_path)['render_runs_total{status="failed",timeline="nu\\\\udcff"}']

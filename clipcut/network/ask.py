@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
@@ -74,6 +75,25 @@ class Access:
     def headers_for(self, url: str) -> Mapping[str, str]:
         """Return the headers for an address: all of them for the source's own origin, none elsewhere."""
         return self.headers if origin_of(url) == origin_of(self.url) else {}
+
+
+@attrs.frozen(kw_only=True)
+class Trace:
+    """The trace that a render belongs to, which its timeline's own origins are told of and nobody else.
+
+    Attributes:
+        trace_id: 32 hex digits; empty for no trace.
+        origins: Whose requests carry it.
+    """
+
+    trace_id: str = ""
+    origins: frozenset[tuple[str, str, int | None]] = frozenset()
+
+    def headers_for(self, url: str) -> Mapping[str, str]:
+        """Return a W3C ``traceparent`` for a request to one of the origins, each with a span of its own."""
+        if not self.trace_id or origin_of(url) not in self.origins:
+            return {}
+        return {"traceparent": f"00-{self.trace_id}-{secrets.token_hex(8)}-01"}
 
 
 @attrs.frozen(kw_only=True)

@@ -17,7 +17,7 @@ import trio
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Retry, Told
 from clipcut.network.addresses import Zone
-from clipcut.network.ask import Answer, Ask, Patience
+from clipcut.network.ask import Answer, Ask, Patience, Trace
 from clipcut.network.body import MemorySink, Pace, Sink, Window
 from clipcut.network.hosts import Hosts
 from clipcut.network.http import Reply, Wire
@@ -64,6 +64,7 @@ class Fetcher:
         rate: Tells how many requests a second one host may get; None for any number.
         patience: How long is waited for what.
         max_retry: Tells how often a request may be sent again.
+        trace: Whom to tell of the render's trace.
         jitter: Picks a wait between 0 and its argument, in seconds.
         requests, retries, bytes_fetched: Counted over the whole render; bytes of bodies, as they came.
     """
@@ -72,6 +73,7 @@ class Fetcher:
     rate: Callable[[], float | None] = lambda: None
     patience: Patience = attrs.field(factory=Patience)
     max_retry: Callable[[], int] = lambda: 3
+    trace: Trace = attrs.field(factory=Trace)
     jitter: Callable[[float], float] = lambda most: random.uniform(0, most)  # noqa: S311
     requests: int = 0
     retries: int = 0
@@ -141,6 +143,8 @@ class Fetcher:
     async def _once(self, ask: Ask, url: str, led_by: Zone | None, sink: Sink) -> tuple[Answer, str | None]:
         """Send one request; return where the answer came from, and where it leads if it is a redirect."""
         headers = dict(ask.access.headers_for(url))
+        if "traceparent" not in {name.lower() for name in headers}:  # a source may have its own
+            headers |= self.trace.headers_for(url)
         if ask.byte_range is not None:
             headers["Range"] = f"bytes={ask.byte_range[0]}-{ask.byte_range[1] - 1}"
             if ask.if_range is not None:

@@ -9,10 +9,10 @@ import trio
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
 from clipcut.network.addresses import AddressBook, Zone
-from clipcut.network.ask import Access, fill_in
+from clipcut.network.ask import Access, Trace, fill_in, origin_of
 from clipcut.network.fetch import Fetcher
 from clipcut.network.http import Wire
-from clipcut.plan import Edit, Plan, Rung
+from clipcut.plan import Edit, Method, Plan, Rung, is_remote
 from clipcut.sources.remote_video import Bench, Locate, RemoteVideo
 from clipcut.sources.resolve import Part, RenewedError
 from clipcut.sources.twelvelabs import TwelveLabsApi
@@ -99,12 +99,19 @@ class Remote:
         return known
 
 
+def trace_of(plan: Plan, trace_id: str) -> Trace:
+    """Return whom a render's trace goes to: the origins that the timeline itself names."""
+    rungs = {rung.location for edit in plan.edits for rung in edit.ladder if rung.method is Method.REMOTE}
+    return Trace(trace_id=trace_id, origins=frozenset(origin_of(location) for location in rungs if is_remote(location)))
+
+
 @contextlib.asynccontextmanager
 async def open_fetcher(
     environ: Mapping[str, str],
     *,
     max_retry: Callable[[], int],
     rate: Callable[[], float | None],
+    trace: Trace | None = None,
     book: AddressBook | None = None,
 ) -> AsyncIterator[Fetcher]:
     """Open the network; every connection is closed when the block is left.
@@ -113,10 +120,11 @@ async def open_fetcher(
         environ: Names proxies.
         max_retry: Tells how often a request may be sent again.
         rate: Tells how many requests a second one host may get; None for any number.
+        trace: Whom to tell of the render's trace; None for nobody.
         book: The addresses of hosts; tests give their own.
     """
     wire = Wire(book or AddressBook(), environ)
-    fetcher = Fetcher(wire=wire, max_retry=max_retry, rate=rate)
+    fetcher = Fetcher(wire=wire, max_retry=max_retry, rate=rate, trace=trace or Trace())
     try:
         yield fetcher
     finally:
