@@ -15,6 +15,7 @@ from rich.text import Text
 from clipcut.events import Retry, Stage
 from clipcut.plan import Edit, Method, Plan
 from clipcut.results import ClipResult, Status
+from clipcut.settings import Settings
 
 _GAP = 2
 _STAGES = {
@@ -102,6 +103,9 @@ class Board:
         self.counts["retry"] += 1
 
     def source_resolved(self, video_id: str, source: str, facts: Mapping[str, object]) -> None:
+        """Leave it to the log."""
+
+    def settings_changed(self, before: Settings, after: Settings, names: Sequence[str]) -> None:
         """Leave it to the log."""
 
     def warning(self, event: str, message: str) -> None:

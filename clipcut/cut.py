@@ -56,7 +56,7 @@ class FFmpegCutter:
         output: The form of the output.
         folder: The private work folder.
         limits: Whose encoder and thread places are used.
-        placeholder: The placeholder clip.
+        placeholder: Tells the placeholder clip.
         listener: Who is told of stages and warnings.
         unfinished: Clips that are not finished yet; the last few get more threads each.
         remote: Gives the parts of network sources; None where a render has none.
@@ -66,13 +66,13 @@ class FFmpegCutter:
     output: Output
     folder: Path
     limits: Limits
-    placeholder: Path
+    placeholder: Callable[[], Path]
     listener: Listener
     unfinished: Callable[[], int]
     remote: Remote | None = None
     _probes: Probes = attrs.field(init=False)
     _hdr_told: set[str] = attrs.field(init=False, factory=set)
-    _placeholder_warned: bool = attrs.field(init=False, default=False)
+    _placeholder_warned: set[Path] = attrs.field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
         """Share one set of probes among all clips."""
@@ -195,11 +195,12 @@ class FFmpegCutter:
 
     async def _fill(self, edit: Edit) -> CutFile:
         """Fill a slot with the placeholder clip; if that is missing or broken, with plain black and silence."""
+        asset = self.placeholder()
         try:
-            return await self._conform_placeholder(edit, await self._probes.get(self.placeholder))
+            return await self._conform_placeholder(edit, await self._probes.get(asset))
         except SourceError as exc:
-            if not self._placeholder_warned:
-                self._placeholder_warned = True
+            if asset not in self._placeholder_warned:
+                self._placeholder_warned.add(asset)
                 words = f"The placeholder clip can't be used, black is shown instead: {exc}"
                 self.listener.warning("placeholder.broken", words)
             return await self._conform_placeholder(edit, None)
@@ -208,7 +209,8 @@ class FFmpegCutter:
         def argv(targets: build.Targets) -> list[str]:
             return build.placeholder_argv(self.tool.path, edit, asset, self.output, targets)
 
-        return await self._encode(edit, Method.PLACEHOLDER, str(self.placeholder), argv, lambda _: None)
+        called = asset.called if asset is not None else "black"
+        return await self._encode(edit, Method.PLACEHOLDER, called, argv, lambda _: None)
 
     async def _encode(
         self,

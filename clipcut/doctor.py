@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -17,7 +17,7 @@ from clipcut.limits import allow_open_files, needed_open_files, usable_cores
 from clipcut.pipeline import render
 from clipcut.placeholder import packaged_placeholder
 from clipcut.plan import Edit, Method, build_plan
-from clipcut.preflight import prepare
+from clipcut.preflight import placeholder_path, prepare
 from clipcut.results import ClipResult, RenderStatus
 from clipcut.settings import Settings
 
@@ -46,6 +46,8 @@ class _Silent:
 
     def source_resolved(self, video_id: str, source: str, facts: Mapping[str, object]) -> None: ...
 
+    def settings_changed(self, before: Settings, after: Settings, names: Sequence[str]) -> None: ...
+
     def warning(self, event: str, message: str) -> None: ...
 
 
@@ -64,7 +66,7 @@ def _look_around(settings: Settings) -> Iterator[Finding]:
     yield _folder("current folder", Path.cwd())
     if settings.work_dir is not None:
         yield _folder("work folder", Path(settings.work_dir))
-    placeholder = Path(settings.placeholder_asset_path or packaged_placeholder())
+    placeholder = placeholder_path(settings)
     yield Finding("placeholder", str(placeholder), placeholder.is_file())
 
 

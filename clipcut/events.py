@@ -9,6 +9,7 @@ import attrs
 from clipcut.errors import Reason
 from clipcut.plan import Edit, Method
 from clipcut.results import ClipResult
+from clipcut.settings import Settings
 
 
 class Stage(enum.StrEnum):
@@ -62,6 +63,9 @@ class Listener(Protocol):
     def source_resolved(self, video_id: str, source: str, facts: Mapping[str, object]) -> None:
         """A network source was found to be readable; ``source`` is its address without secrets."""
 
+    def settings_changed(self, before: Settings, after: Settings, names: Sequence[str]) -> None:
+        """Some settings are others from now on; ``names`` says which."""
+
     def warning(self, event: str, message: str) -> None:
         """Something isn't as it should be, and the render goes on."""
 
@@ -102,6 +106,11 @@ class Listeners:
         """Pass it on."""
         for listener in self._listeners:
             listener.source_resolved(video_id, source, facts)
+
+    def settings_changed(self, before: Settings, after: Settings, names: Sequence[str]) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.settings_changed(before, after, names)
 
     def warning(self, event: str, message: str) -> None:
         """Pass it on."""

@@ -9,7 +9,7 @@ from typing import Any
 from clipcut.errors import Mistake, SettingsError, TimelineError
 from clipcut.jockey import is_jockey_list, structure_jockey_list
 from clipcut.jsonio import MAX_BYTES, parse_document, structure_timeline
-from clipcut.settings import Settings, find_config, resolve_settings
+from clipcut.settings import Settings, config_candidates, find_config, resolve_settings
 from clipcut.timeline import Timeline
 
 NOT_FOR_TIMELINES = "is only for Jockey lists; a timeline's TwelveLabs sources name their index; leave it out"
@@ -77,7 +77,8 @@ def read_timeline(name: str, index_id: str | None = None) -> tuple[Timeline, byt
 def read_settings(config: str | None, **flags: Any) -> Settings:
     """Put the settings together from flags, environment and settings file."""
     cwd = current_folder()
-    return resolve_settings(flags, os.environ, find_config(config, os.environ, cwd), cwd)
+    found = find_config(config, os.environ, cwd)
+    return resolve_settings(flags, os.environ, found, cwd, config_candidates(config, os.environ, cwd))
 
 
 def output_path(flag: str | None, timeline: Timeline, base: Path) -> Path:

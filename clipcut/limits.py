@@ -106,12 +106,20 @@ class Limits:
         self.peak_parallelism = 0
         self.peak_per_video = 0
         self._places = trio.CapacityLimiter(max_parallelism)
-        self._videos: dict[str, trio.CapacityLimiter] = defaultdict(lambda: trio.CapacityLimiter(per_video))
+        self._videos: dict[str, trio.CapacityLimiter] = defaultdict(lambda: trio.CapacityLimiter(self.per_video_limit))
         self._working: dict[str, int] = defaultdict(int)
         self.at_work = 0
         """How many clips are at work now."""
         self._free_slots: list[int] = []
         self._slots_made = 0
+
+    def change(self, max_parallelism: int, per_video: int, max_retry: int, rate: float | None) -> None:
+        """Let other limits hold from now on; see the constructor. What is at work goes on, also above a lower limit."""
+        self.max_retry, self.rate = max_retry, rate
+        self.max_parallelism, self.per_video_limit = max_parallelism, per_video
+        self._places.total_tokens = max_parallelism
+        for video in self._videos.values():
+            video.total_tokens = per_video
 
     @contextlib.asynccontextmanager
     async def place(self, video_id: str) -> AsyncIterator[Place]:

@@ -6,7 +6,7 @@ No global logger: a render gets its own, and the tests theirs.
 import logging
 import re
 import secrets
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, TextIO
 
 import structlog
@@ -16,6 +16,7 @@ from clipcut.plan import Edit, Method
 from clipcut.redact import redact
 from clipcut.report import task_id, telling_attempt
 from clipcut.results import ClipResult, Status
+from clipcut.settings import Settings
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
@@ -157,6 +158,16 @@ class LogListener:
     def source_resolved(self, video_id: str, source: str, facts: Mapping[str, object]) -> None:
         """Say what was found behind an address."""
         self._logger.info("source.resolved", video_id=video_id, source=source, **facts)
+
+    def settings_changed(self, before: Settings, after: Settings, names: Sequence[str]) -> None:
+        """Say which settings are others from now on, with their old and new values."""
+        old, new = before.described(), after.described()
+        self._logger.info(
+            "render.config_hot_reload",
+            origin={name: new[name]["origin"] for name in names},
+            old={name: old[name]["value"] for name in names},
+            new={name: new[name]["value"] for name in names},
+        )
 
     def warning(self, event: str, message: str) -> None:
         """Say that something isn't as it should be."""

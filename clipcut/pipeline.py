@@ -22,8 +22,10 @@ from clipcut.ffmpeg.tools import Tool, find_ffmpeg, inspect_ffmpeg
 from clipcut.files import part_file, real_path, replace, work_folder
 from clipcut.limits import Limits, allow_open_files, needed_open_files, usable_cores
 from clipcut.plan import needs_network
-from clipcut.preflight import Job
+from clipcut.preflight import Job, placeholder_path
+from clipcut.reload import Change, changed_settings
 from clipcut.results import Fetched, OutputFacts, RenderResult, RenderStatus, Status
+from clipcut.settings import Settings
 
 if TYPE_CHECKING:
     from clipcut.network.fetch import Fetcher
@@ -35,6 +37,7 @@ class Render:
 
     Attributes:
         job: What to do.
+        settings: The effective settings; some may change while it runs.
         listener: Who is told.
         limits: How much may happen at once.
         extraction: The clips on their way.
@@ -47,6 +50,7 @@ class Render:
     """
 
     job: Job
+    settings: Settings
     listener: Listener
     limits: Limits
     extraction: Extraction
@@ -67,11 +71,7 @@ class Render:
     async def work(self) -> None:
         """Do every step in order; raises what ends the render as a whole."""
         setting, origin = self.job.settings.ffmpeg, self.job.settings.origins["ffmpeg"]
-        if (files := allow_open_files()) < needed_open_files(self.limits.max_parallelism):
-            words = (
-                f"{files} open files are few for {self.limits.max_parallelism} clips at once; allow more (ulimit -n)"
-            )
-            self.listener.warning("render.few_open_files", words)
+        self._tell_of_few_files()
         path, found = find_ffmpeg(setting, origin)
         self.tool = await inspect_ffmpeg(path, found)
         async with work_folder(self.job.work_parent) as folder:
@@ -81,6 +81,25 @@ class Render:
                 nursery.start_soon(self.extraction.run, cutter)
             self._refuse_all_black()
             await self._finish(assembly)
+
+    def change(self, change: Change) -> None:
+        """Let other settings hold from now on; what is at work goes on, also above a lower limit."""
+        before = self.settings
+        self.settings, names = changed_settings(before, self.job.settings, change)
+        if not names:
+            return
+        after = self.settings
+        self.limits.change(after.max_parallelism, after.per_video_limit, after.max_retry, _rate(after))
+        self.listener.settings_changed(before, after, names)
+        if after.max_parallelism > before.max_parallelism:
+            self._tell_of_few_files()
+
+    def _tell_of_few_files(self) -> None:
+        if (files := allow_open_files()) < needed_open_files(self.limits.max_parallelism):
+            words = (
+                f"{files} open files are few for {self.limits.max_parallelism} clips at once; allow more (ulimit -n)"
+            )
+            self.listener.warning("render.few_open_files", words)
 
     async def _finish(self, assembly: Assembly) -> None:
         """Write the output beside its place, and put it there."""
@@ -104,7 +123,7 @@ class Render:
             output=self.job.plan.output,
             folder=folder,
             limits=self.limits,
-            placeholder=self.job.placeholder,
+            placeholder=lambda: placeholder_path(self.settings),
             listener=self.listener,
             unfinished=lambda: self.extraction.unfinished,
         )
@@ -202,6 +221,10 @@ def error_text(error: BaseException) -> str:
     return f"this is a bug in clipcut, please report it: {type(error).__name__}: {error}"
 
 
+def _rate(settings: Settings) -> float | None:
+    return float(settings.rate_limit) if settings.rate_limit is not None else None
+
+
 def open_render(job: Job, listener: Listener, *, cores: int | None = None, trace_id: str = "") -> Render:
     """Get a render ready, inside Trio; nothing happens before ``attempt``.
 
@@ -217,13 +240,14 @@ def open_render(job: Job, listener: Listener, *, cores: int | None = None, trace
         settings.per_video_limit,
         cores or usable_cores(),
         max_retry=settings.max_retry,
-        rate=float(settings.rate_limit) if settings.rate_limit is not None else None,
+        rate=_rate(settings),
     )
     extraction = Extraction(
         job.plan, limits, listener, on_missing=settings.on_missing, max_placeholders=settings.max_placeholders
     )
     return Render(
         job=job,
+        settings=settings,
         listener=listener,
         limits=limits,
         extraction=extraction,

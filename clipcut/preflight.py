@@ -29,7 +29,6 @@ class Job:
         settings: The effective settings.
         output: The finished video's path, absolute.
         report: The report's path, absolute; None for stdout.
-        placeholder: The placeholder clip.
         work_parent: The folder that the private work folder is made in.
         comment: The mark that the output carries.
     """
@@ -38,9 +37,13 @@ class Job:
     settings: Settings
     output: Path
     report: Path | None
-    placeholder: Path
     work_parent: Path
     comment: str
+
+
+def placeholder_path(settings: Settings) -> Path:
+    """Return the placeholder clip in force."""
+    return Path(settings.placeholder_asset_path or packaged_placeholder())
 
 
 def _is_same(path: Path, other: Path) -> bool:
@@ -193,7 +196,7 @@ def prepare(
     """
     if mistakes := [*_variable_mistakes(timeline), *_twelvelabs_mistakes(timeline), *_soundtrack_mistakes(plan)]:
         raise TimelineError(f"{name} can't be used:", mistakes)
-    placeholder = Path(settings.placeholder_asset_path or packaged_placeholder())
+    placeholder = placeholder_path(settings)
     work_parent = Path(settings.work_dir) if settings.work_dir is not None else output.parent
     report = Path(settings.report) if settings.report is not None else default_report_path(output)
     read = {Path(rung.location) for edit in plan.edits for rung in edit.ladder if rung.method is Method.LOCAL}
@@ -219,7 +222,6 @@ def prepare(
         settings=settings,
         output=output,
         report=None if settings.report == "-" else report,
-        placeholder=placeholder,
         work_parent=work_parent,
         comment=_mark(name),
     )

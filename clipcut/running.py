@@ -1,12 +1,13 @@
 """A render as the command line runs it: with log lines and display, ended by signals, to its report and summary."""
 
 import contextlib
+import functools
 import logging
 import os
 import stat
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -21,6 +22,8 @@ from clipcut.log import LogListener, make_logger, wants_colours
 from clipcut.pipeline import Render, open_render
 from clipcut.preflight import Job
 from clipcut.progress import Display, make_display
+from clipcut.reload_file import FileWatch
+from clipcut.reload_redis import redis_watch
 from clipcut.report import RunFacts, build_report, clip_stats, report_bytes
 from clipcut.results import RenderResult, RenderStatus
 from clipcut.settings import Settings
@@ -65,14 +68,16 @@ class Session:
 
     async def run(self) -> RenderResult:
         """Render until it is done or a signal ends it, then report and sum up, whatever happened."""
-        steps = open_render(self.job, self._listener(), trace_id=self.facts.trace_id)
+        listener = self._listener()
+        steps = open_render(self.job, listener, trace_id=self.facts.trace_id)
+        file = FileWatch(self.job.settings, steps.change, listener.warning)
         self._log_start()
 
         async def work() -> None:
             with self.display or contextlib.nullcontext():
                 async with trio.open_nursery() as beside:
-                    if self.textfile is not None:
-                        beside.start_soon(self.textfile.refresh, steps)
+                    for task in self._beside(steps, file, listener):
+                        beside.start_soon(task)
                     await steps.attempt()
                     beside.cancel_scope.cancel()
 
@@ -82,7 +87,19 @@ class Session:
                 await trio.to_thread.run_sync(self._conclude, steps, result)
             return result
 
-        return await until_signalled(work, conclude)
+        return await until_signalled(work, conclude, file.hung_up)
+
+    def _beside(
+        self, steps: Render, file: FileWatch, listener: Listener
+    ) -> Iterator[Callable[[], Coroutine[None, None, None]]]:
+        """Yield what runs as long as the render does."""
+        yield file.run
+        if self.textfile is not None:
+            yield functools.partial(self.textfile.refresh, steps)
+        base = Path.cwd()
+        redis = redis_watch(os.environ, base, self.job.settings, steps.change, listener.warning)
+        if redis is not None:
+            yield redis.run
 
     def _listener(self) -> Listener:
         listeners: list[Listener] = [LogListener(self.logger, self.facts.trace_id)]
@@ -103,10 +120,10 @@ class Session:
         )
 
     def _conclude(self, steps: Render, result: RenderResult) -> None:
-        self._write_report(result)
+        self._write_report(result, steps.settings)
         if self.textfile is not None:
             self.textfile.finish(steps, result)
-        _log_end(self.logger, result, self.job.settings)
+        _log_end(self.logger, result, steps.settings)
         if not self.manner.quiet or result.exit_code:
             for line in summary_lines(result, str(self.job.report) if self.job.report is not None else None):
                 self._tell(line)
@@ -120,8 +137,8 @@ class Session:
     def _tell(self, text: str) -> None:
         self.said.write(text + "\n")
 
-    def _write_report(self, result: RenderResult) -> None:
-        data = report_bytes(build_report(result, self.job.plan, self.job.settings, self.facts))
+    def _write_report(self, result: RenderResult, settings: Settings) -> None:
+        data = report_bytes(build_report(result, self.job.plan, settings, self.facts))
         where = self.job.report
         try:
             if where is None:

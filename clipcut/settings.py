@@ -7,7 +7,7 @@ import contextlib
 import enum
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from clipcut.errors import Mistake, SettingsError, nearest
+from clipcut.files import is_regular_file
 
 
 class Origin(enum.StrEnum):
@@ -24,6 +25,8 @@ class Origin(enum.StrEnum):
     FILE = "file"
     ENVIRONMENT = "environment"
     FLAG = "flag"
+    RELOAD_FILE = "reload:file"
+    RELOAD_REDIS = "reload:redis"
 
 
 class OnMissing(enum.StrEnum):
@@ -106,6 +109,7 @@ class Option:
         kind: What a TOML file may hold for it.
         is_path: Relative paths are meant: to the current folder, in the file to the file's folder.
         in_file: Whether the settings file may hold it.
+        is_hot: Whether it can change while a render runs.
     """
 
     name: str
@@ -116,6 +120,7 @@ class Option:
     kind: type | tuple[type, ...] = str
     is_path: bool = False
     in_file: bool = True
+    is_hot: bool = False
 
 
 OPTIONS = (
@@ -126,6 +131,7 @@ OPTIONS = (
         parse=_integer(1, 256),
         default=4,
         kind=int,
+        is_hot=True,
     ),
     Option(
         name="per_video_limit",
@@ -134,11 +140,18 @@ OPTIONS = (
         parse=_integer(1, 256),
         default=2,
         kind=int,
+        is_hot=True,
     ),
     Option(
-        name="max_retry", flag="--max-retry", env="RENDER_CLIP_MAX_RETRY", parse=_integer(0, 100), default=3, kind=int
+        name="max_retry",
+        flag="--max-retry",
+        env="RENDER_CLIP_MAX_RETRY",
+        parse=_integer(0, 100),
+        default=3,
+        kind=int,
+        is_hot=True,
     ),
-    Option(name="rate_limit", flag="--rate", env="RENDER_RATE_LIMIT", parse=_rate, kind=(int, float)),
+    Option(name="rate_limit", flag="--rate", env="RENDER_RATE_LIMIT", parse=_rate, kind=(int, float), is_hot=True),
     Option(
         name="on_missing",
         flag="--on-missing",
@@ -154,7 +167,14 @@ OPTIONS = (
         default=PlaceholderLimit("100%"),
         kind=(str, int),
     ),
-    Option(name="placeholder_asset_path", flag="--placeholder", env="PLACEHOLDER_CLIP_PATH", parse=_text, is_path=True),
+    Option(
+        name="placeholder_asset_path",
+        flag="--placeholder",
+        env="PLACEHOLDER_CLIP_PATH",
+        parse=_text,
+        is_path=True,
+        is_hot=True,
+    ),
     Option(name="report", flag="--report", env="RENDER_REPORT", parse=_text, is_path=True),
     Option(name="prom_textfile", flag="--prom-textfile", env="RENDER_PROM_TEXTFILE", parse=_prom_path, is_path=True),
     Option(name="job", flag="--job", env="RENDER_JOB", parse=_text),
@@ -186,6 +206,8 @@ class Settings:
         log_format: ``console`` or ``json``; None decides by the terminal.
         origins: Where each value came from, by name.
         config_path: The settings file that was read; None if there was none.
+        in_file: What stood in it, by key.
+        candidates: Where a settings file may be, in the order of their weight: the first that is there counts.
     """
 
     max_parallelism: int
@@ -203,6 +225,8 @@ class Settings:
     log_format: str | None
     origins: Mapping[str, Origin] = attrs.field(hash=False)
     config_path: Path | None = None
+    in_file: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    candidates: tuple[Path, ...] = ()
 
     def described(self) -> dict[str, dict[str, object]]:
         """Return each value with its origin, as the report's ``config`` shows it."""
@@ -228,22 +252,24 @@ def find_config(flag: str | None, environ: Mapping[str, str], cwd: Path) -> Path
     for where, named in (("--config", flag), (CONFIG_VARIABLE, environ.get(CONFIG_VARIABLE) or None)):
         if named is not None:
             path = cwd / named
-            if not _is_file(path):
+            if not is_regular_file(path):
                 raise SettingsError("The settings can't be used:", [Mistake(where, f"there is no file {path}")])
             return path
-    if _is_file(here := cwd / CONFIG_NAME):
-        return here
-    import platformdirs  # noqa: PLC0415  only a render without ./clipcut.toml needs it
-
-    user = platformdirs.user_config_path("clipcut") / CONFIG_NAME
-    return user if _is_file(user) else None
+    return first_found(config_candidates(None, {}, cwd))
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False  # such as a name that is too long
+def config_candidates(flag: str | None, environ: Mapping[str, str], cwd: Path) -> tuple[Path, ...]:
+    """Return where the settings file may be, in the order of their weight; one that is named is the only one."""
+    if named := flag or environ.get(CONFIG_VARIABLE):
+        return (cwd / named,)
+    import platformdirs  # noqa: PLC0415  a light start
+
+    return cwd / CONFIG_NAME, platformdirs.user_config_path("clipcut") / CONFIG_NAME
+
+
+def first_found(candidates: Sequence[Path]) -> Path | None:
+    """Return the first of these files that is there."""
+    return next((path for path in candidates if is_regular_file(path)), None)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -267,11 +293,8 @@ class _Resolver:
         self._environ = environ
         self._config_path = config
         self._cwd = cwd
-        self._file = read_config(config) if config is not None else {}
-        known = [option.name for option in OPTIONS if option.in_file]
-        self.mistakes += [
-            Mistake(f"{config}: {key}", f"unknown key{nearest(key, known)}") for key in self._file if key not in known
-        ]
+        self.in_file = read_config(config) if config is not None else {}
+        self.mistakes += unknown_keys(self.in_file, str(config))
 
     def value(self, option: Option) -> tuple[Any, Origin]:
         """Return the value of the highest layer that has one, and which that is."""
@@ -279,24 +302,58 @@ class _Resolver:
             return self._parse(option, option.flag, str(flag), self._cwd), Origin.FLAG
         if option.env is not None and (text := self._environ.get(option.env)):
             return self._parse(option, option.env, text, self._cwd), Origin.ENVIRONMENT
-        if option.in_file and option.name in self._file and self._config_path is not None:
-            where, raw = f"{self._config_path}: {option.name}", self._file[option.name]
-            if isinstance(raw, bool) or not isinstance(raw, option.kind):
-                self.mistakes.append(Mistake(where, f"{raw!r} has the wrong type; {_expected(option)}"))
-                return None, Origin.FILE
-            # a TOML number may have more digits than Python writes out
-            text = str(max(-1, min(raw, 10**12)) if isinstance(raw, int) else raw)
-            return self._parse(option, where, text, self._config_path.parent), Origin.FILE
+        if option.in_file and option.name in self.in_file and self._config_path is not None:
+            where, raw = f"{self._config_path}: {option.name}", self.in_file[option.name]
+            return self._noted(where, lambda: written_value(option, raw, self._base)), Origin.FILE
         return option.default, Origin.DEFAULT
 
+    @property
+    def _base(self) -> Path:
+        assert self._config_path is not None  # noqa: S101  only asked for where there is one
+        return self._config_path.parent
+
     def _parse(self, option: Option, where: str, text: str, base: Path) -> Any:
+        return self._noted(where, lambda: _value(option, text, base))
+
+    def _noted(self, where: str, read: Callable[[], Any]) -> Any:
+        """Return a value, or note what is wrong with it."""
         try:
-            value = option.parse(text)
+            return read()
         except ValueError as exc:
-            self.mistakes.append(Mistake(where, f"{text!r} can't be used; {exc}"))
+            self.mistakes.append(Mistake(where, str(exc)))
             return None
-        is_word = (value == "-" and option.name == "report") or (option.name == "ffmpeg" and "/" not in value)
-        return value if not option.is_path or is_word else str(base / value)
+
+
+def _value(option: Option, text: str, base: Path) -> Any:
+    try:
+        value = option.parse(text)
+    except ValueError as exc:
+        raise ValueError(f"{text!r} can't be used; {exc}") from exc
+    is_word = (value == "-" and option.name == "report") or (option.name == "ffmpeg" and "/" not in value)
+    return value if not option.is_path or is_word else str(base / value)
+
+
+def written_value(option: Option, raw: object, base: Path) -> Any:
+    """Return the value of what stands in a settings file, or in a message of the same form.
+
+    Args:
+        option: Which setting.
+        raw: What TOML or JSON made of it.
+        base: The folder that relative paths start from.
+
+    Raises:
+        ValueError: It can't be used; says why, and what to write.
+    """
+    if isinstance(raw, bool) or not isinstance(raw, option.kind):
+        raise ValueError(f"{raw!r} has the wrong type; {_expected(option)}")  # noqa: TRY004  callers collect these
+    # a TOML number may have more digits than Python writes out
+    return _value(option, str(max(-1, min(raw, 10**12)) if isinstance(raw, int) else raw), base)
+
+
+def unknown_keys(keys: Iterable[str], where: str) -> list[Mistake]:
+    """Return a mistake for each key that no settings file may hold."""
+    known = [option.name for option in OPTIONS if option.in_file]
+    return [Mistake(f"{where}: {key}", f"unknown key{nearest(key, known)}") for key in keys if key not in known]
 
 
 def settings_as_known(
@@ -325,7 +382,13 @@ def _expected(option: Option) -> str:
     return "write a text in quotes" if str in kinds else "write a number without quotes"
 
 
-def resolve_settings(flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | None, cwd: Path) -> Settings:
+def resolve_settings(
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    config: Path | None,
+    cwd: Path,
+    candidates: Sequence[Path] = (),
+) -> Settings:
     """Put the layers together.
 
     Args:
@@ -333,6 +396,7 @@ def resolve_settings(flags: Mapping[str, Any], environ: Mapping[str, str], confi
         environ: The environment; an empty variable counts as unset.
         config: The settings file, from ``find_config``.
         cwd: The current folder.
+        candidates: Where a settings file may be; a render watches these.
 
     Raises:
         SettingsError: With every value that can't be used.
@@ -342,4 +406,10 @@ def resolve_settings(flags: Mapping[str, Any], environ: Mapping[str, str], confi
     if resolver.mistakes:
         raise SettingsError("The settings can't be used:", resolver.mistakes)
     origins = {name: origin for name, (_, origin) in found.items()}
-    return Settings(**{name: value for name, (value, _) in found.items()}, origins=origins, config_path=config)
+    return Settings(
+        **{name: value for name, (value, _) in found.items()},
+        origins=origins,
+        config_path=config,
+        in_file=resolver.in_file,
+        candidates=tuple(candidates),
+    )

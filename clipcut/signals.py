@@ -27,12 +27,21 @@ def _end_at_once(number: int) -> NoReturn:
     os._exit(128 + number)
 
 
-async def until_signalled(work: Callable[[], Awaitable[None]], conclude: Callable[[int | None], Awaitable[T]]) -> T:
+def _nobody_hangs_up() -> bool:
+    return False
+
+
+async def until_signalled(
+    work: Callable[[], Awaitable[None]],
+    conclude: Callable[[int | None], Awaitable[T]],
+    hung_up: Callable[[], bool] = _nobody_hangs_up,
+) -> T:
     """Do ``work``, cancelled at the first signal, then ``conclude``; a second signal, in either, ends the program.
 
     Args:
         work: What may be cancelled.
         conclude: What is done in any case, with the signal that ended the work, or None.
+        hung_up: Told of each SIGHUP; returns whether it has another meaning than an end.
 
     Returns:
         What ``conclude`` returns.
@@ -45,6 +54,8 @@ async def until_signalled(work: Callable[[], Awaitable[None]], conclude: Callabl
         with trio.open_signal_receiver(*wanted) as signals:
             task_status.started()
             async for number in signals:
+                if number == signal.SIGHUP and hung_up():
+                    continue
                 if first is not None:
                     _end_at_once(number)
                 first = number

@@ -1,6 +1,6 @@
 """Doubles that play back outcomes: a cutter that only takes time, a listener that remembers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from clipcut.errors import SourceError
 from clipcut.events import Retry, Stage, Told
 from clipcut.plan import Edit, Method, Plan, Rung, Slot
 from clipcut.results import ClipResult, CutFile
+from clipcut.settings import Settings
 from clipcut.timeline import Clip, Output
 
 
@@ -70,6 +71,10 @@ class Recorder:
     def source_resolved(self, video_id: str, source: str, facts: Mapping[str, object]) -> None:
         """Remember a source that was found."""
         self.events.append(("resolved", video_id))
+
+    def settings_changed(self, before: Settings, after: Settings, names: Sequence[str]) -> None:
+        """Remember each setting that changed."""
+        self.events += [("changed", name) for name in names]
 
     def warning(self, event: str, message: str) -> None:
         """Remember a warning."""

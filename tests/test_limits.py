@@ -168,3 +168,53 @@ def test_a_quota_bounds_the_cores(tmp_path: Path, files: dict[str, str], most: i
     cores = usable_cores(tmp_path, tmp_path / "me")
 
     assert cores == (most if most is not None else usable_cores(tmp_path, tmp_path / "nowhere"))
+
+
+def changing(limits: Limits, plan: Plan, *changes: tuple[float, int, int]) -> list[int]:
+    """Run a plan of clips of 1 s on a virtual clock; at each (second, places, per video) the limits change.
+
+    Returns how many were at work in the middle of each half second.
+    """
+    seen: list[int] = []
+
+    async def change(at: float, places: int, per_video: int) -> None:
+        await trio.sleep(at)
+        limits.change(places, per_video, 3, None)
+
+    async def watch() -> None:
+        while True:
+            await trio.sleep(0.25)
+            seen.append(limits.at_work)
+            await trio.sleep(0.25)
+
+    async def both() -> None:
+        async with trio.open_nursery() as nursery:
+            for one in changes:
+                nursery.start_soon(change, *one)
+            nursery.start_soon(watch)
+            await extract(plan, FakeCutter(seconds=1.0), limits)
+            nursery.cancel_scope.cancel()
+
+    trio.run(both, clock=MockClock(autojump_threshold=0))
+    return seen
+
+
+def test_more_places_are_taken_at_once_and_fewer_as_clips_end() -> None:
+    """Up in the middle of a second, down in the middle of another: nothing at work is ended by it."""
+    limits = Limits(1, 2, cores=2)
+
+    seen = changing(limits, make_plan(*(f"v{n}" for n in range(14))), (1.5, 4, 2), (3.1, 2, 2))
+
+    assert [1, 1, 1, 4, 4, 4, 4, 2, 2, 2] == seen[:10]  # three end at 3.5 s, one begins
+    assert (4, 2, 0) == (limits.peak_parallelism, limits.max_parallelism, limits.at_work)
+
+
+def test_the_limit_of_a_video_changes_for_those_at_work_and_those_to_come() -> None:
+    """One video of many clips, from 1 at a time to 3, then 2; a video that comes later has the new limit too."""
+    limits = Limits(8, 1, cores=2)
+
+    seen = changing(limits, make_plan(*["v"] * 12), (2.0, 8, 3), (3.9, 8, 2))
+
+    assert [1, 1, 1, 1, 3, 3, 3, 3, 2, 2] == seen[:10]
+    assert (3, 2) == (limits.peak_per_video, limits.per_video_limit)
+    assert 2 == limits._videos["another"].total_tokens

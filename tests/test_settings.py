@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipcut.errors import SettingsError
+from clipcut.reload_redis import CHANNEL_VARIABLE, URL_VARIABLE
 from clipcut.settings import (
     CONFIG_NAME,
     CONFIG_VARIABLE,
@@ -406,7 +407,7 @@ def test_env_example_when_compared() -> None:
     text = (ROOT / ".env.example").read_text("utf-8")
     listed = re.findall(r"^#?\s*([A-Z][A-Z0-9_]+)=", text, re.MULTILINE)
     known = {option.env for option in OPTIONS if option.env} | {CONFIG_VARIABLE, "TRACEPARENT"}
-    known |= {BASE_VARIABLE, KEY_VARIABLE, KEY_FILE_VARIABLE}
+    known |= {BASE_VARIABLE, KEY_VARIABLE, KEY_FILE_VARIABLE, URL_VARIABLE, CHANNEL_VARIABLE}
     assert sorted(known) == sorted(listed)
 
 
