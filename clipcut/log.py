@@ -91,7 +91,11 @@ def make_logger(
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             _shorten if level > logging.DEBUG else _keep,
             _redact_values,
-            structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=16),
+            structlog.dev.ConsoleRenderer(
+                colors=colours,
+                pad_event_to=16,
+                exception_formatter=structlog.dev.plain_traceback,  # Rich's would show local variables
+            ),
         ]
     logger = structlog.wrap_logger(
         structlog.WriteLogger(stream),

@@ -85,6 +85,27 @@ def test_no_query_and_no_user_reaches_a_line() -> None:
     assert "geheim" not in stream.getvalue()
 
 
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_an_exception_is_shown_without_local_variables(log_format: str) -> None:
+    """A secret may be in one."""
+    stream = io.StringIO()
+
+    def fail() -> None:
+        token = "geheim"  # noqa: S105
+        raise ValueError(len(token))
+
+    try:
+        fail()
+    except ValueError:
+        make_logger(stream, log_format=log_format).exception("bug")
+
+    assert "ValueError" in stream.getvalue()
+    assert "fail" in stream.getvalue()
+    assert [] == [
+        line for line in stream.getvalue().splitlines() if "geheim" in line and 'token = "geheim"' not in line
+    ]
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
