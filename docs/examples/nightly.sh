@@ -4,7 +4,12 @@ set -u
 timeline="${1:-mix.json}"
 cd "$(dirname "$0")" || exit 1
 
-clipcut render "$timeline" -q --log-format json --log-file nightly.jsonl
+set -- -q --log-format json --log-file nightly.jsonl
+if [ -n "${NODE_EXPORTER_TEXTFILES:-}" ]; then # the folder that node_exporter reads; without it there are no metrics
+  job="$(basename "$timeline" .json)"
+  set -- "$@" --job "$job" --prom-textfile "$NODE_EXPORTER_TEXTFILES/clipcut-$job.prom"
+fi
+clipcut render "$timeline" "$@"
 code=$?
 
 case $code in
