@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from test_documents import DOCS, EXAMPLES, ROOT, _rows, _section, excerpts
 
+from clipcut.metrics import FAMILIES
+
 RULES = DOCS / "prometheus" / "clipcut.rules.yml"
 RULE_TESTS = DOCS / "prometheus" / "clipcut.rules.test.yml"
 DASHBOARD: Mapping[str, Any] = json.loads((DOCS / "grafana" / "clipcut.json").read_text())
@@ -27,22 +29,7 @@ needs_node_exporter = pytest.mark.skipif(NODE_EXPORTER is None, reason="node_exp
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
 
 METRICS: Mapping[str, frozenset[str]] = {
-    "render_clip_inflight": frozenset(),
-    "render_clip_total": frozenset({"status"}),
-    "render_clip_failures_total": frozenset({"reason"}),
-    "render_clip_placeholder_total": frozenset(),
-    "render_clip_retries_total": frozenset(),
-    "render_clip_fetched_bytes_total": frozenset(),
-    "render_clip_duration_ms": frozenset({"le"}),
-    "render_clip_peak_parallelism": frozenset(),
-    "render_clip_max_parallelism": frozenset(),
-    "render_runs_total": frozenset({"status"}),
-    "render_run_started_timestamp_seconds": frozenset(),
-    "render_last_run_timestamp_seconds": frozenset(),
-    "render_last_success_timestamp_seconds": frozenset(),
-    "render_last_duration_seconds": frozenset(),
-    "render_last_output_seconds": frozenset(),
-    "render_last_exit_code": frozenset(),
+    family.name: frozenset({"le"} if family.kind == "histogram" else {family.label} - {""}) for family in FAMILIES
 }
 """Every metric of clipcut, with its labels besides ``timeline``."""
 TARGET = frozenset({"instance", "job"})
@@ -154,7 +141,7 @@ def test_the_guide_has_every_rule_metric_and_event() -> None:
     assert METRICS.keys() == metrics.keys()
     for name, labels in METRICS.items():
         assert labels - {"le"} == {label.strip("` ") for label in metrics[name][2].split(",")} - {""}
-    assert set(re.findall(r'"((?:render|clip|source|placeholder)\.[a-z_]+)"', code)) <= events
+    assert set(re.findall(r'"((?:render|clip|source|placeholder|metrics)\.[a-z_]+)"', code)) <= events
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
