@@ -118,7 +118,7 @@ def test_another_placeholder_fills_the_clips_that_come_after(tmp_path: Path, pac
     make_source(tmp_path / "mine.mp4", ffmpeg=packaged, source_id=7, seconds=2, width=320, height=180)
     lost = {"video_id": "gone", "start": 0, "duration": 0.4}
     write_timeline(tmp_path, [lost, *CLIPS * 20, lost])
-    with start(tmp_path, "--concurrency", "1") as process:
+    with start(tmp_path, "--concurrency", "1", "--per-video", "64") as process:
         poll(lambda: "clip.finished" in [line["event"] for line in log(tmp_path)])
         (tmp_path / "clipcut.toml").write_text('placeholder_asset_path = "mine.mp4"\n')
         assert 3 == process.wait(120)
