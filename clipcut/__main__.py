@@ -6,10 +6,17 @@ import sys
 
 
 def _leave_at_signals() -> None:
-    """End at once with the right code while there is nothing to clean up; what was ignored at start stays ignored."""
+    """End at once with the right code while there is little to clean up; what was ignored at start stays ignored."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda number, _: os._exit(128 + number))
+            signal.signal(number, _leave)
+
+
+def _leave(number: int, _: object) -> None:
+    """Remove the file that is just being written, if any, and end."""
+    if (files := sys.modules.get("clipcut.files")) is not None:
+        files.remove_temporaries()
+    os._exit(128 + number)
 
 
 def main() -> None:

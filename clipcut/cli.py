@@ -23,6 +23,7 @@ from clipcut.commands import (
     plan_command,
     schema_command,
 )
+from clipcut.config_commands import config_app
 from clipcut.errors import ClipcutError, SettingsError
 from clipcut.inputs import current_folder, default_job, output_path, read_settings, read_timeline
 from clipcut.log import trace_id_from
@@ -226,9 +227,14 @@ def _render(
 
 app.command("check", cls=PlainCommand, epilog="Example:\n\n  clipcut check mix.json")(check_command)
 app.command("plan", cls=PlainCommand, epilog="Example:\n\n  clipcut plan mix.json --json")(plan_command)
-app.command("schema", cls=PlainCommand, epilog="Example:\n\n  clipcut schema timeline > timeline.schema.json")(
-    schema_command
-)
+app.command(
+    "schema",
+    cls=PlainCommand,
+    epilog="Examples:\n\n"
+    "  clipcut schema timeline > timeline.schema.json\n\n"
+    "  clipcut schema report > report.schema.json",
+)(schema_command)
+app.add_typer(config_app)
 app.command("doctor", cls=PlainCommand, epilog="Example:\n\n  clipcut doctor")(doctor_command)
 
 

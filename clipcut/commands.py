@@ -9,13 +9,14 @@ import trio
 import typer
 from typer.core import TyperCommand
 
-from clipcut.errors import Mistake, SettingsError
+from clipcut.errors import Mistake, SettingsError, nearest
 from clipcut.files import why_unreadable
 from clipcut.inputs import read_settings, read_timeline
 from clipcut.jsonout import document_text, timeline_document
 from clipcut.plan import Method, Plan, build_plan, needs_network
 from clipcut.planning import look_ahead
 from clipcut.preflight import refuse_bad_variables
+from clipcut.report_schema import report_schema
 from clipcut.schema import timeline_schema
 from clipcut.settings import Settings
 from clipcut.signals import until_signalled
@@ -115,12 +116,14 @@ def plan_command(
 
 
 def schema_command(
-    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Which document: timeline.")] = "timeline",
+    document: Annotated[str, typer.Argument(metavar="timeline|report", help="Which document.")] = "timeline",
 ) -> None:
     """Print a document's JSON Schema (draft 2020-12)."""
-    if document != "timeline":
-        raise SettingsError("There is no such schema:", [Mistake(document, "write timeline")])
-    say(json.dumps(timeline_schema(), indent=2))
+    makers = {"timeline": timeline_schema, "report": report_schema}
+    if document not in makers:
+        what = f"write {' or '.join(makers)}{nearest(document, makers)}"
+        raise SettingsError("There is no such schema:", [Mistake(document, what)])
+    say(json.dumps(makers[document](), indent=2))
 
 
 def doctor_command(config: ConfigOption = None, ffmpeg: FFmpegOption = None) -> None:

@@ -182,6 +182,7 @@ OPTIONS = (
     Option(name="ffmpeg", flag="--ffmpeg", env="CLIPCUT_FFMPEG", parse=_text, is_path=True),
     Option(name="log_format", flag="--log-format", env="RENDER_LOG_FORMAT", parse=_choice("console", "json")),
 )
+FILE_OPTIONS = {option.name: option for option in OPTIONS if option.in_file}
 CONFIG_VARIABLE = "CLIPCUT_CONFIG"
 CONFIG_NAME = "clipcut.toml"
 
@@ -231,11 +232,11 @@ class Settings:
     def described(self) -> dict[str, dict[str, object]]:
         """Return each value with its origin, as the report's ``config`` shows it."""
         values = {option.name: getattr(self, option.name) for option in OPTIONS}
-        return {name: {"value": _plain(value), "origin": self.origins[name]} for name, value in values.items()}
+        return {name: {"value": plain(value), "origin": self.origins[name]} for name, value in values.items()}
 
 
-def _plain(value: Any) -> object:
-    """Return a value as JSON has it."""
+def plain(value: Any) -> object:
+    """Return a value as JSON and TOML have it."""
     if isinstance(value, PlaceholderLimit):
         return value.text
     if isinstance(value, Fraction):
@@ -329,8 +330,13 @@ def _value(option: Option, text: str, base: Path) -> Any:
         value = option.parse(text)
     except ValueError as exc:
         raise ValueError(f"{text!r} can't be used; {exc}") from exc
+    return str(base / value) if stands_for_file(option, value) else value
+
+
+def stands_for_file(option: Option, value: Any) -> bool:
+    """Tell whether a value is a path, and not a word in a path's place: ``-`` for stdout, a name to look up."""
     is_word = (value == "-" and option.name == "report") or (option.name == "ffmpeg" and "/" not in value)
-    return value if not option.is_path or is_word else str(base / value)
+    return option.is_path and not is_word
 
 
 def written_value(option: Option, raw: object, base: Path) -> Any:
@@ -352,8 +358,8 @@ def written_value(option: Option, raw: object, base: Path) -> Any:
 
 def unknown_keys(keys: Iterable[str], where: str) -> list[Mistake]:
     """Return a mistake for each key that no settings file may hold."""
-    known = [option.name for option in OPTIONS if option.in_file]
-    return [Mistake(f"{where}: {key}", f"unknown key{nearest(key, known)}") for key in keys if key not in known]
+    unknown = [key for key in keys if key not in FILE_OPTIONS]
+    return [Mistake(f"{where}: {key}", f"unknown key{nearest(key, FILE_OPTIONS)}") for key in unknown]
 
 
 def settings_as_known(

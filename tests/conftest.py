@@ -1,22 +1,27 @@
 """Fixtures that many tests share: the FFmpegs to test with, generated sources, a render in one call."""
 
+import json
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
-pytest.register_assert_rewrite("golden")
+pytest.register_assert_rewrite("golden", "reports")
 
 from answers import DATA, open_fetcher  # noqa: E402  after the line above, or golden's asserts say nothing
 from media import make_source  # noqa: E402
 from origin import Origin, open_origin  # noqa: E402
+from reports import file_mistakes, report_mistakes  # noqa: E402
 
+from clipcut import running  # noqa: E402
 from clipcut.ffmpeg.tools import find_ffmpeg  # noqa: E402
 from clipcut.network.fetch import Fetcher  # noqa: E402
+from clipcut.report import build_report, report_bytes  # noqa: E402
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=200, print_blob=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=10_000, print_blob=True)
@@ -50,6 +55,31 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name in ("PLACEHOLDER_CLIP_PATH", "TRACEPARENT", "FORCE_COLOR", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def wrong_reports() -> Iterator[list[str]]:
+    """What is wrong with the reports that this process makes; kept here, as a render would take a raise for a bug."""
+    wrong: list[str] = []
+
+    def watched(*facts: Any) -> dict[str, Any]:
+        report = build_report(*facts)
+        wrong.extend(report_mistakes(json.loads(report_bytes(report))))
+        return report
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "build_report", watched)
+        yield wrong
+
+
+@pytest.fixture(autouse=True)
+def _reports_are_valid(request: pytest.FixtureRequest, wrong_reports: list[str]) -> Iterator[None]:
+    """Hold every report against the schema: those that this process makes, and what its children leave in a folder."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    wrong, wrong_reports[:] = list(wrong_reports), []
+    assert [] == wrong
+    assert [] == (file_mistakes(folder) if folder is not None else [])
 
 
 @pytest.fixture(scope="session")

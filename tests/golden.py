@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 from media import CLICK_SECONDS, FrameCode, expected_frames, read_clicks, read_frames
+from reports import read_report
 
 from clipcut.cli import run
 
@@ -53,7 +54,7 @@ def render(folder: Path, document: Mapping[str, Any], *flags: str, ffmpeg: str, 
     output = folder / name
     code = run(["render", str(path), "-o", str(output), "--ffmpeg", ffmpeg, "--log-file", str(folder / "log"), *flags])
     report = output.with_suffix(".report.json")
-    return Rendered(code, output, json.loads(report.read_text()) if report.exists() else {})
+    return Rendered(code, output, read_report(report) if report.exists() else {})
 
 
 def _exact(value: Any) -> Fraction:

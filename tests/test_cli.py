@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from golden import timeline
+from reports import parse_report, read_report
 
 from clipcut import __version__
 from clipcut.cli import run
@@ -55,10 +56,10 @@ def test_version_loads_nothing_heavy() -> None:
 
 
 def test_a_command_that_renders_nothing_does_not_load_the_heavy_libraries(tmp_path: Path) -> None:
-    """``check`` loads neither av nor httpx nor prometheus_client."""
+    """``check`` loads neither av nor httpx nor prometheus_client, and no writer of TOML."""
     code = (
         "import sys; from clipcut.cli import run; code = run(['check', 'mix.json'])\n"
-        "print(code, sorted({'av', 'httpx', 'prometheus_client', 'imageio_ffmpeg'} & set(sys.modules)))"
+        "print(code, sorted({'av', 'httpx', 'prometheus_client', 'imageio_ffmpeg', 'tomlkit'} & set(sys.modules)))"
     )
     write_timeline(tmp_path)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
@@ -102,7 +103,7 @@ def test_the_report_can_go_to_stdout(tmp_path: Path, capfd: pytest.CaptureFixtur
     """``--report -`` puts the report, and nothing else, on stdout."""
     assert 0 == run(["render", str(write_timeline(tmp_path)), "--report", "-"])
 
-    report = json.loads(capfd.readouterr().out)
+    report = parse_report(capfd.readouterr().out)
     assert ("complete", 24) == (report["status"], report["output"]["frames"])
     assert not (tmp_path / "mix.report.json").exists()
 
@@ -119,7 +120,7 @@ def test_the_report_has_every_fact_that_it_promises(
 
     assert 0 == run(["render", str(path), "--concurrency", "2", "--job", "nightly"])
 
-    report = json.loads((tmp_path / "mix.report.json").read_text())
+    report = read_report(tmp_path / "mix.report.json")
     stats, clip = report["clip_stats"], report["clips"][1]
     assert (1, trace, "nightly", None) == (report["version"], report["trace_id"], report["job"], report["error"])
     assert {"value": 2, "origin": "flag"} == report["config"]["max_parallelism"]
@@ -252,7 +253,7 @@ def test_a_failed_render_exits_1_keeps_the_old_output_and_reports(
 
     assert 1 == run(["render", str(write_timeline(tmp_path, clips)), "-q", *flags])
 
-    report = json.loads((tmp_path / "mix.report.json").read_text())
+    report = read_report(tmp_path / "mix.report.json")
     stats = report["clip_stats"]
     assert before == (tmp_path / "mix.mp4").read_bytes()
     assert ("failed", 1, None) == (report["status"], report["exit_code"], report["output"])
@@ -315,7 +316,7 @@ def test_a_signal_ends_a_render_cleanly(tmp_path: Path, number: signal.Signals, 
         err = process.stderr.read()
         process.wait()
 
-    report = json.loads((tmp_path / "mix.report.json").read_text())
+    report = read_report(tmp_path / "mix.report.json")
     assert (code, b"Traceback" in err) == (process.returncode, False)
     assert ("interrupted", code, None) == (report["status"], report["exit_code"], report["output"])
     assert b"render.interrupted" in err
@@ -350,7 +351,7 @@ def test_a_timeline_comes_from_stdin(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(document.encode())))
 
     assert 0 == run(["render", "-"])
-    assert "stdin" == json.loads((tmp_path / "mix.report.json").read_text())["job"]
+    assert "stdin" == read_report(tmp_path / "mix.report.json")["job"]
 
 
 def test_check_tells_every_mistake_and_warns_of_missing_media(
@@ -450,7 +451,7 @@ def test_whatever_ends_a_render_is_told_in_words_and_reported(
     assert 1 == run(["render", str(write_timeline(tmp_path)), "-q"])
 
     err = capfd.readouterr().err
-    report = json.loads((tmp_path / "mix.report.json").read_text())
+    report = read_report(tmp_path / "mix.report.json")
     assert ("failed", 1, words, None) == tuple(report[key] for key in ("status", "exit_code", "error", "output"))
     assert f"failed: {words}\n" in err
     assert "Traceback" not in err
@@ -543,7 +544,7 @@ def test_a_render_does_not_wait_for_whoever_should_read_its_log(tmp_path: Path) 
         code = process.wait(60)
 
     assert 0 == code
-    assert 20 == json.loads((tmp_path / "mix.report.json").read_text())["clip_stats"]["success_tasks"]
+    assert 20 == read_report(tmp_path / "mix.report.json")["clip_stats"]["success_tasks"]
 
 
 @pytest.mark.media
@@ -604,7 +605,7 @@ def test_a_timeline_may_have_a_name_that_is_no_text(tmp_path: Path) -> None:
     write_timeline(tmp_path).rename(path)
 
     assert [0, 0] == [run(["render", str(path), "-q"]) for _ in range(2)]
-    assert json.loads((tmp_path / "mix.report.json").read_text())["timeline"]["path"].endswith("nu\udcff.json")
+    assert read_report(tmp_path / "mix.report.json")["timeline"]["path"].endswith("nu\udcff.json")
 
 
 def test_check_says_what_is_wrong_with_media(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ import attrs
 import pytest
 from fakes import make_plan
 from golden import timeline
+from reports import parse_report, read_report
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -480,7 +481,7 @@ def test_a_render_on_a_terminal_shows_the_display_and_then_the_summary(tmp_path:
 
     plain = SHADES.sub("", session.text)
     assert 3 == session.process.returncode
-    assert "degraded" == json.loads(out)["status"]
+    assert "degraded" == parse_report(out)["status"]
     assert ESCAPE not in out
     assert re.search(r"mix +\d/7 ", plain)
     assert max(len(line) for line in re.split(r"[\r\n]+", plain) if line.startswith("mix ")) < 80
@@ -507,6 +508,7 @@ def test_a_signal_takes_the_display_away(tmp_path: Path) -> None:
     assert "interrupted: Ended by SIGINT" in after
     assert ESCAPE not in SHADES.sub("", after)
     assert {"mix.json", "mix.report.json"} == {path.name for path in tmp_path.iterdir()}
+    assert "interrupted" == read_report(tmp_path / "mix.report.json")["status"]
 
 
 @pytest.mark.media

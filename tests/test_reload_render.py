@@ -14,6 +14,7 @@ from media import make_source, read_frames
 from origin import Reply
 from packaged import package, read_segments, serving
 from real import REDIS, free_port, needs, poll, redis_server
+from reports import read_report
 from test_cli import CLIPS, write_timeline
 
 pytestmark = pytest.mark.media
@@ -74,7 +75,7 @@ def test_limits_of_a_render_at_work_follow_the_file_and_a_real_redis(tmp_path: P
                 assert 1 == client.publish("render:config", '{"max_parallelism": 6}')
             assert 0 == process.wait(120)
 
-    lines, report = log(tmp_path), json.loads((tmp_path / "mix.report.json").read_text())
+    lines, report = log(tmp_path), read_report(tmp_path / "mix.report.json")
     assert [1, 3, 6] == phases(lines)
     assert [(1, 3), (3, 6)] == [
         (line["old"]["max_parallelism"], line["new"]["max_parallelism"])
@@ -110,7 +111,7 @@ def test_a_hangup_without_a_settings_file_ends_the_render(tmp_path: Path) -> Non
         process.send_signal(signal.SIGHUP)
         assert 129 == process.wait(60)
 
-    assert "interrupted" == json.loads((tmp_path / "mix.report.json").read_text())["status"]
+    assert "interrupted" == read_report(tmp_path / "mix.report.json")["status"]
 
 
 def test_another_placeholder_fills_the_clips_that_come_after(tmp_path: Path, packaged: str) -> None:
@@ -126,6 +127,6 @@ def test_another_placeholder_fills_the_clips_that_come_after(tmp_path: Path, pac
     codes = [
         code.source_id if code is not None else None for code in read_frames(tmp_path / "mix.mp4", ffmpeg=packaged)
     ]
-    report = json.loads((tmp_path / "mix.report.json").read_text())
+    report = read_report(tmp_path / "mix.report.json")
     assert ([None] * 12, [7] * 12) == (codes[:12], codes[-12:])
     assert {"value": str(tmp_path / "mine.mp4"), "origin": "reload:file"} == report["config"]["placeholder_asset_path"]

@@ -14,6 +14,7 @@ import pytest
 import trio
 import trio.lowlevel
 from golden import timeline
+from reports import read_report
 
 from clipcut import signals
 from clipcut.files import work_folder
@@ -215,4 +216,4 @@ def test_a_render_ends_by_signal_though_nobody_reads_its_log(tmp_path: Path) -> 
         process.wait(60)
 
     assert 130 == process.returncode
-    assert "interrupted" == json.loads((tmp_path / "mix.report.json").read_text())["status"]
+    assert "interrupted" == read_report(tmp_path / "mix.report.json")["status"]

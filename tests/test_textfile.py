@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import trio
 from real import NODE_EXPORTER, needs, poll, scrape
+from reports import read_report
 from test_cli import CLIPS, child, write_timeline
 
 from clipcut import textfile
@@ -71,7 +72,7 @@ def test_after_two_runs_of_two_jobs_a_real_scrape_has_the_sums_of_their_reports(
         argv, reports = job(tmp_path, name, clips), []
         for _ in range(2):
             assert run(argv) in (0, 3)
-            reports.append(json.loads((tmp_path / name / "mix.report.json").read_text()))
+            reports.append(read_report(tmp_path / name / "mix.report.json"))
         wanted |= sums(name, reports)
 
     text = scrape(tmp_path / "prom")
@@ -113,7 +114,7 @@ def test_a_finished_run_says_how_it_went(tmp_path: Path, monkeypatch: pytest.Mon
     write_timeline(tmp_path, LOST)
     assert 3 == run(["render", "mix.json", "-q", "--prom-textfile", "mix.prom", "--concurrency", "3"])
 
-    found, report = of(tmp_path), json.loads((tmp_path / "mix.report.json").read_text())
+    found, report = of(tmp_path), read_report(tmp_path / "mix.report.json")
     last = {name: found[f'render_{name}{{timeline="mix"}}'] for name in ("last_exit_code", "clip_inflight")}
     assert {"last_exit_code": 3, "clip_inflight": 0} == last
     assert report["output"]["duration_s"] == found['render_last_output_seconds{timeline="mix"}']
@@ -263,7 +264,7 @@ def test_a_render_ended_by_a_signal_shows(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
 
-    found, report = of(tmp_path), json.loads((tmp_path / "mix.report.json").read_text())
+    found, report = of(tmp_path), read_report(tmp_path / "mix.report.json")
     assert 0 == running['render_runs_total{status="interrupted",timeline="mix"}']
     assert 'render_last_exit_code{timeline="mix"}' not in running
     assert 1 == found['render_runs_total{status="interrupted",timeline="mix"}']
