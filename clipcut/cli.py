@@ -24,7 +24,7 @@ from clipcut.commands import (
     schema_command,
 )
 from clipcut.config_commands import config_app
-from clipcut.errors import ClipcutError, SettingsError
+from clipcut.errors import ClipcutError, LockedError, SettingsError
 from clipcut.inputs import current_folder, default_job, output_path, read_settings, read_timeline
 from clipcut.log import trace_id_from
 from clipcut.pipeline import error_text, telling_error
@@ -42,6 +42,7 @@ app = typer.Typer(
     name="clipcut",
     help="Turn a timeline of moments in long videos into one frame-exact video.",
     epilog="Exit codes: 0 complete, 1 failed, 2 bad usage, settings or timeline, 3 finished with placeholders, "
+    "4 another render of this output is at work, "
     "129, 130, 143 ended by a signal.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -158,6 +159,14 @@ def render_command(  # noqa: PLR0913  flag declarations
         str | None,
         typer.Option(metavar="NAME", rich_help_panel=REPORTS, help="This render's name in log, report and metrics."),
     ] = None,
+    wait_lock: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SECONDS",
+            rich_help_panel=OUTPUT,
+            help="How long to wait for another render of this output. [dim]default: 0[/]",
+        ),
+    ] = None,
     log_format: Annotated[
         str | None,
         typer.Option(
@@ -192,6 +201,7 @@ def render_command(  # noqa: PLR0913  flag declarations
         job=job,
         work_dir=work_dir,
         ffmpeg=ffmpeg,
+        wait_lock=wait_lock,
         log_format=log_format,
     )
     log_path = current_folder() / log_file if log_file is not None else None
@@ -271,7 +281,7 @@ def _run(arguments: Sequence[str]) -> int:
     except Exception as exc:
         error = telling_error(exc)
         code = _explain(error, arguments)
-        if not _is_about_textfile(error):
+        if not isinstance(error, LockedError) and not _is_about_textfile(error):
             _note_refusal(arguments, code)
         return code
     return code if isinstance(code, int) else 0

@@ -1,7 +1,6 @@
 """The settings file as ``clipcut config`` shows and changes it: one key at a time, comments and layout kept."""
 
 import contextlib
-import fcntl
 import os
 import time
 import tomllib
@@ -13,6 +12,7 @@ import attrs
 
 from clipcut.errors import ClipcutError, Mistake, SettingsError, nearest
 from clipcut.files import is_folder, is_regular_file, real_path, write_atomic
+from clipcut.locks import take
 from clipcut.settings import (
     CONFIG_NAME,
     CONFIG_VARIABLE,
@@ -134,15 +134,13 @@ def _lock(descriptor: int, folder: Path) -> None:
     give_up = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            if time.monotonic() > give_up:
-                raise ClipcutError(f"Another program holds a lock on {folder}; try again when it is done.") from exc
-            time.sleep(0.01)
+            if take(descriptor):
+                return
         except OSError:
             return  # a file system without locks of folders
-        else:
-            return
+        if time.monotonic() > give_up:
+            raise ClipcutError(f"Another program holds a lock on {folder}; try again when it is done.")
+        time.sleep(0.01)
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:

@@ -114,6 +114,12 @@ class TimelineError(_MistakesError):
     """The timeline can't be used; ``mistakes`` has every one that was found, in document order."""
 
 
+class LockedError(ClipcutError):
+    """Another render of this output is at work."""
+
+    exit_code = 4
+
+
 class SourceError(ClipcutError):
     """One rung of a clip's ladder failed. Never leaves the clip's own task.
 

@@ -1,6 +1,7 @@
 """Files that are never torn: a private work folder that always goes, and writing beside the target, then renaming."""
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -10,9 +11,14 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import attrs
 import trio
 
+from clipcut.locks import lock_file, remove_lock, take
 from clipcut.streams import write_all
+
+LOCK = "lock"
+_FOLDER, _PART, _LONG_NAME = ".clipcut-", ".part", 100
 
 _temporaries: set[Path] = set()
 """What this process has made and must remove; for whoever ends it without unwinding."""
@@ -21,8 +27,7 @@ _temporaries: set[Path] = set()
 def remove_temporaries() -> None:
     """Remove every temporary file and folder of this process, as well as that can be done at once."""
     for path in list(_temporaries):
-        for _ in range(3):  # a child that isn't gone yet may add a file meanwhile
-            shutil.rmtree(path, ignore_errors=True)
+        _remove_tree(path)
         with contextlib.suppress(OSError):
             path.unlink()
 
@@ -67,6 +72,25 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def _new_folder(parent: Path) -> tuple[Path, int | None]:
+    """Make a folder with a lock in it, which tells others that it is in use; None where there are no locks."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=parent))
+        try:
+            descriptor = lock_file(folder / LOCK)
+        except FileNotFoundError:
+            continue  # swept away before it had its lock
+        except OSError:
+            return folder, None
+        if descriptor is not None:
+            return folder, descriptor
+
+
+def _remove_tree(folder: Path) -> None:
+    for _ in range(3):  # a child that isn't gone yet may add a file meanwhile
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextlib.asynccontextmanager
 async def work_folder(parent: Path) -> AsyncIterator[Path]:
     """Make a private folder in ``parent`` (mode 0700), and remove it with all that is in it, whatever the end.
@@ -74,23 +98,101 @@ async def work_folder(parent: Path) -> AsyncIterator[Path]:
     Raises:
         OSError: ``parent`` is no folder that can be written to.
     """
-    folder = Path(tempfile.mkdtemp(prefix=".clipcut-", dir=parent))
+    folder, descriptor = await trio.to_thread.run_sync(_new_folder, parent)
     _temporaries.add(folder)
     try:
         yield folder
     finally:
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+            await trio.to_thread.run_sync(_remove_tree, folder)
+        if descriptor is not None:
+            os.close(descriptor)
         _temporaries.discard(folder)
 
 
+def sweep_folders(parent: Path) -> None:
+    """Remove the private folders of renders that have died; those at work are known by their locks. Never raises."""
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(parent)):
+            if entry.name.startswith(_FOLDER) and entry.is_dir(follow_symlinks=False):
+                _sweep_folder(Path(entry.path))
+
+
+def _sweep_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        try:
+            descriptor = lock_file(folder / LOCK, 0)
+        except FileNotFoundError:
+            folder.rmdir()  # just made, or died before it had its lock; if anything is in it, it isn't ours
+            return
+        if descriptor is not None:
+            _remove_tree(folder)
+            os.close(descriptor)
+
+
+def _stem(target: Path) -> str:
+    """Return how the names of a target's helpers begin; a name may have 255 bytes, not characters."""
+    name = os.fsencode(target.name)
+    tail = "" if len(name) <= _LONG_NAME else f".{hashlib.sha256(name).hexdigest()[:8]}"
+    return f".{name[:_LONG_NAME].decode('utf-8', 'ignore')}{tail}"
+
+
 def _new_file(target: Path) -> tuple[int, Path]:
-    """Open a new temporary file beside the target; the system gives it the mode of any new file."""
-    stem = os.fsencode(target.name)[:100].decode("utf-8", "ignore")  # a name may have 255 bytes, not characters
-    path = target.with_name(f".{stem}.{secrets.token_hex(4)}.part")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    """Open and lock a new temporary file beside the target; the system gives it the mode of any new file."""
+    while True:
+        path = target.with_name(f"{_stem(target)}.{secrets.token_hex(4)}{_PART}")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        _temporaries.add(path)
+        with contextlib.suppress(OSError):  # a file system without locks
+            take(descriptor)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, path
+        os.close(descriptor)  # swept away before it had its lock
+        _temporaries.discard(path)
+
+
+def sweep_parts(target: Path) -> None:
+    """Remove what a killed process left of a file that was to be in the target's place. Never raises."""
+    target = real_path(target)
+    pattern = re.compile(rf"{re.escape(_stem(target))}\.[0-9a-f]{{8}}{re.escape(_PART)}")
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(target.parent)):
+            if pattern.fullmatch(entry.name):
+                _sweep_part(Path(entry.path))
+
+
+def _sweep_part(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if (descriptor := lock_file(path, 0)) is not None:
+            remove_lock(path, descriptor)
+
+
+def lock_output(target: Path) -> "OutputLock | None":
+    """Lock an output, so that no other render writes it; None if another one has it locked.
+
+    Raises:
+        OSError: Its folder can't be written to, or knows no locks.
+    """
+    target = real_path(target)
+    path = target.with_name(f"{_stem(target)}.{LOCK}")
+    descriptor = lock_file(path)
+    if descriptor is None:
+        return None
     _temporaries.add(path)
-    return descriptor, path
+    return OutputLock(path, descriptor)
+
+
+@attrs.frozen
+class OutputLock:
+    """An output that is locked until it is given back, or the process ends."""
+
+    path: Path
+    descriptor: int
+
+    def give_back(self) -> None:
+        """Unlock it."""
+        remove_lock(self.path, self.descriptor)
+        _temporaries.discard(self.path)
 
 
 def _forget(temporary: Path) -> None:
@@ -107,12 +209,12 @@ async def part_file(target: Path) -> AsyncIterator[Path]:
         OSError: The target's folder can't be written to.
     """
     descriptor, temporary = _new_file(target)
-    os.close(descriptor)
     try:
         yield temporary
     finally:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(_forget, temporary)
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
@@ -206,6 +308,7 @@ def write_atomic(target: Path, data: bytes, mode: int | None = None) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-        replace(temporary, target, mode)
+            file.flush()
+            replace(temporary, target, mode)
     finally:
         _forget(temporary)

@@ -19,7 +19,7 @@ from clipcut.errors import ClipcutError, RenderError
 from clipcut.events import Listener
 from clipcut.extract import Extraction, milliseconds_since
 from clipcut.ffmpeg.tools import Tool, find_ffmpeg, inspect_ffmpeg
-from clipcut.files import part_file, real_path, replace, work_folder
+from clipcut.files import is_special, part_file, real_path, replace, sweep_folders, sweep_parts, work_folder
 from clipcut.limits import Limits, allow_open_files, needed_open_files, usable_cores
 from clipcut.plan import needs_network
 from clipcut.preflight import Job, placeholder_path
@@ -72,6 +72,7 @@ class Render:
         """Do every step in order; raises what ends the render as a whole."""
         setting, origin = self.job.settings.ffmpeg, self.job.settings.origins["ffmpeg"]
         self._tell_of_few_files()
+        await trio.to_thread.run_sync(self._sweep)
         path, found = find_ffmpeg(setting, origin)
         self.tool = await inspect_ffmpeg(path, found)
         async with work_folder(self.job.work_parent) as folder:
@@ -100,6 +101,14 @@ class Render:
                 f"{files} open files are few for {self.limits.max_parallelism} clips at once; allow more (ulimit -n)"
             )
             self.listener.warning("render.few_open_files", words)
+
+    def _sweep(self) -> None:
+        """Remove what killed renders have left where this one works; those at work are known by their locks."""
+        sweep_folders(self.job.work_parent)
+        textfile = self.settings.prom_textfile
+        for target in (self.job.output, self.job.report, Path(textfile) if textfile is not None else None):
+            if target is not None and not is_special(target):
+                sweep_parts(target)
 
     async def _finish(self, assembly: Assembly) -> None:
         """Write the output beside its place, and put it there."""

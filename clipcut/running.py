@@ -14,9 +14,9 @@ from typing import Any, TextIO, cast
 import attrs
 import trio
 
-from clipcut.errors import ClipcutError, Mistake, SettingsError
+from clipcut.errors import ClipcutError, LockedError, Mistake, SettingsError
 from clipcut.events import Listener, Listeners
-from clipcut.files import write_atomic
+from clipcut.files import OutputLock, lock_output, write_atomic
 from clipcut.lines import Lines
 from clipcut.log import LogListener, make_logger, wants_colours
 from clipcut.pipeline import Render, open_render
@@ -31,6 +31,9 @@ from clipcut.signals import until_signalled
 from clipcut.streams import writer_of
 from clipcut.summary import summary_lines
 from clipcut.textfile import Textfile, open_textfile
+
+LOCK_GLANCE_S = 0.1
+"""How often a lock that somebody else holds is tried, in seconds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -257,7 +260,29 @@ def run_render(job: Job, facts: RunFacts, manner: Manner) -> int:
         The exit code.
 
     Raises:
+        LockedError: Another render of this output is at work.
         SettingsError: The log file can't be opened.
     """
-    with open_session(job, facts, manner) as session:
-        return trio.run(session.run).exit_code
+    lock, why_none = trio.run(_lock, job)
+    try:
+        with open_session(job, facts, manner) as session:
+            if why_none is not None:
+                session.logger.warning("render.not_locked", message=why_none)
+            return trio.run(session.run).exit_code
+    finally:
+        if lock is not None:
+            lock.give_back()
+
+
+async def _lock(job: Job) -> tuple[OutputLock | None, str | None]:
+    """Lock the output, and wait for that as long as the settings say; return why there is none if that can't be."""
+    give_up = trio.current_time() + float(job.settings.wait_lock)
+    try:
+        while (lock := await trio.to_thread.run_sync(lock_output, job.output)) is None:
+            if trio.current_time() >= give_up:
+                words = f"Another render of {job.output} is at work; wait for it with --wait-lock SECONDS."
+                raise LockedError(words)
+            await trio.sleep(min(LOCK_GLANCE_S, give_up - trio.current_time()))
+    except OSError as exc:
+        return None, f"{job.output} can't be locked against other renders: {exc.strerror}"
+    return lock, None

@@ -58,6 +58,15 @@ def _integer(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def _seconds(low: Fraction, meaning: str) -> Callable[[str], Fraction]:
+    def parse(text: str) -> Fraction:
+        if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,6})?", text, re.ASCII) or Fraction(text) < low:
+            raise ValueError(f"write {meaning}, in seconds")
+        return Fraction(text)
+
+    return parse
+
+
 def _choice(*values: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in values:
@@ -180,6 +189,14 @@ OPTIONS = (
     Option(name="job", flag="--job", env="RENDER_JOB", parse=_text),
     Option(name="work_dir", flag="--work-dir", env="RENDER_WORK_DIR", parse=_text, is_path=True),
     Option(name="ffmpeg", flag="--ffmpeg", env="CLIPCUT_FFMPEG", parse=_text, is_path=True),
+    Option(
+        name="wait_lock",
+        flag="--wait-lock",
+        env="RENDER_WAIT_LOCK",
+        parse=_seconds(Fraction(0), "how long to wait for another render of the same output"),
+        default=Fraction(0),
+        kind=(int, float),
+    ),
     Option(name="log_format", flag="--log-format", env="RENDER_LOG_FORMAT", parse=_choice("console", "json")),
 )
 FILE_OPTIONS = {option.name: option for option in OPTIONS if option.in_file}
@@ -204,6 +221,7 @@ class Settings:
         job: The name of this render in logs, report and metrics; None for the timeline's file name.
         work_dir: Where the private work folder is made; None for beside the output.
         ffmpeg: The FFmpeg to use, a path or a name to look up on the PATH; None to look for one.
+        wait_lock: How long to wait for another render of the same output, in seconds.
         log_format: ``console`` or ``json``; None decides by the terminal.
         origins: Where each value came from, by name.
         config_path: The settings file that was read; None if there was none.
@@ -223,6 +241,7 @@ class Settings:
     job: str | None
     work_dir: str | None
     ffmpeg: str | None
+    wait_lock: Fraction
     log_format: str | None
     origins: Mapping[str, Origin] = attrs.field(hash=False)
     config_path: Path | None = None

@@ -17,6 +17,7 @@ case $code in
   1) echo "$timeline: failed; the video of the last run was kept" ;;
   2) echo "$timeline: the timeline or a setting has mistakes; nothing was touched" ;;
   3) echo "$timeline: delivered, with placeholders; somebody should look at the report" ;;
+  4) echo "$timeline: the run before this one is still at work" ;;
   129 | 130 | 143) echo "$timeline: stopped by a signal; the video of the last run was kept" ;;
   *) echo "$timeline: exit code $code, which is not known here; taken as failure" ;;
 esac
