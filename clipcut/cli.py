@@ -129,6 +129,14 @@ def render_command(  # noqa: PLR0913  flag declarations
             help="The placeholder clip. [dim]default: 3 s of black with a beep[/]",
         ),
     ] = None,
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SECONDS",
+            rich_help_panel=FALLBACKS,
+            help="Then unfinished clips become placeholders. [dim]default: never[/]",
+        ),
+    ] = None,
     max_retry: Annotated[
         str | None,
         typer.Option(
@@ -195,6 +203,7 @@ def render_command(  # noqa: PLR0913  flag declarations
         rate_limit=rate,
         on_missing=on_missing,
         max_placeholders=max_placeholders,
+        deadline=deadline,
         placeholder_asset_path=placeholder,
         report=report,
         prom_textfile=prom_textfile,

@@ -42,6 +42,10 @@ _REFUSED = re.compile(r"not on whitelist|[Pp]icture size .* (is invalid|exceeds)
 class Cutter(Protocol):
     """Whoever makes a clip's file: FFmpeg here, a fake in tests."""
 
+    async def find(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
+        """Return what an earlier render made of a rung; nothing if there is none; raises as ``cut`` does."""
+        ...
+
     async def cut(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Cut an edit from a rung; raises ``SourceError`` if that can't be done, ``RenderError`` if nothing can."""
         ...
@@ -72,11 +76,17 @@ class FFmpegCutter:
     remote: Remote | None = None
     _probes: Probes = attrs.field(init=False)
     _hdr_told: set[str] = attrs.field(init=False, factory=set)
+    _fills: dict[object, CutFile] = attrs.field(init=False, factory=dict)
     _placeholder_warned: set[Path] = attrs.field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
         """Share one set of probes among all clips."""
         self._probes = Probes(self.probe)
+
+    async def find(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:  # noqa: ARG002
+        """Return what an earlier render made of a rung; nothing is kept, so nothing."""
+        await trio.lowlevel.checkpoint()
+        return ()
 
     async def cut(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Cut an edit from a rung.
@@ -196,6 +206,16 @@ class FFmpegCutter:
     async def _fill(self, edit: Edit) -> CutFile:
         """Fill a slot with the placeholder clip; if that is missing or broken, with plain black and silence."""
         asset = self.placeholder()
+        alike = (asset, edit.slot.frames, edit.slot.samples, *build.sound_facts(edit))
+        if (kept := self._fills.get(alike)) is not None:
+            with contextlib.suppress(OSError):  # a file system without links
+                return await self._in_thread(link_cut, kept, self.folder / edit.stem)
+        cut = await self._fill_anew(edit, asset)
+        with contextlib.suppress(OSError):
+            self._fills[alike] = await self._in_thread(link_cut, cut, self.folder / f"fill-{edit.stem}")
+        return cut
+
+    async def _fill_anew(self, edit: Edit, asset: Path) -> CutFile:
         try:
             return await self._conform_placeholder(edit, await self._probes.get(asset))
         except SourceError as exc:
@@ -257,6 +277,23 @@ def _excerpt_files(path: Path) -> Iterator[Path]:
     finally:
         for suffix in (".video", ".sound"):
             path.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def link_cut(cut: CutFile, stem: Path) -> CutFile:
+    """Give a finished piece another name, with ``.mov`` and ``.pcm`` behind it; the files themselves are shared.
+
+    Raises:
+        OSError: The file system has no links.
+    """
+    found = []
+    for path, suffix in ((cut.video, ".mov"), (cut.sound, ".pcm")):
+        target = stem.with_name(f"{stem.name}{suffix}")
+        target.unlink(missing_ok=True)  # a rung that failed before may have left one
+        if path is not None:
+            target.hardlink_to(path)
+        found.append(target if path is not None else None)
+    assert found[0] is not None  # noqa: S101  every piece has a picture
+    return attrs.evolve(cut, video=found[0], sound=found[1])
 
 
 def remove_cut(cut: CutFile) -> None:

@@ -4,29 +4,34 @@ Expected failures become values inside the task, as one raised error would cance
 render as a whole is raised: a full disk, too many placeholders, ``--on-missing fail``.
 """
 
+import math
+
 import trio
 
+from clipcut.climb import Climb, milliseconds_since
 from clipcut.cut import Cutter
-from clipcut.errors import Reason, RenderError, SourceError
-from clipcut.events import Listener, Retry
-from clipcut.limits import Limits
-from clipcut.plan import Edit, Method, Plan, Rung
-from clipcut.results import Attempt, ClipResult, CutFile, Outcome, Status, status_after
+from clipcut.errors import RenderError
+from clipcut.events import Listener
+from clipcut.limits import Limits, Place
+from clipcut.plan import Edit, Plan
+from clipcut.results import ClipResult, CutFile, Status, status_after
 from clipcut.settings import OnMissing, PlaceholderLimit
-
-
-def milliseconds_since(began: float) -> int:
-    """Return the milliseconds since a moment of Trio's clock."""
-    return round((trio.current_time() - began) * 1000)
 
 
 class Extraction:
     """The clips of one render, on their way from edit to result."""
 
     def __init__(
-        self, plan: Plan, limits: Limits, listener: Listener, *, on_missing: str, max_placeholders: PlaceholderLimit
+        self,
+        plan: Plan,
+        limits: Limits,
+        listener: Listener,
+        *,
+        on_missing: str,
+        max_placeholders: PlaceholderLimit,
+        deadline: float = math.inf,
     ) -> None:
-        """Get ready; nothing is at work before ``run``."""
+        """Get ready; nothing is at work before ``run``. ``deadline`` is by Trio's clock."""
         self._plan = plan
         self._limits = limits
         self._listener = listener
@@ -36,6 +41,8 @@ class Extraction:
         self._ready = [trio.Event() for _ in plan.edits]
         self._scope = trio.CancelScope()
         self._placeholders = 0
+        self._deadline = deadline
+        self._has_told_of_late = False
         self.unfinished = len(plan.edits)
         """How many clips have not ended yet."""
 
@@ -75,77 +82,54 @@ class Extraction:
         async with self._limits.place(edit.clip.video_id) as place:
             if place.throttled_s is not None:
                 self._listener.clip_throttled(edit, self._limits.per_video_limit, place.throttled_s)
-            self._listener.clip_started(edit, place.parallel_slot)
-            began = trio.current_time()
-            attempts: list[Attempt] = []
-            status: Status = Status.CANCELLED
-            cut: tuple[CutFile, ...] = ()
-            try:
-                cut = await self._climb(edit, cutter, attempts)
-                status = status_after(attempts) if cut else Status.FAILED
-            except RenderError:
-                status = Status.FAILED
-                raise
-            finally:
-                result = ClipResult(
-                    edit=edit,
-                    status=status,
-                    attempts=tuple(attempts),
-                    parallel_slot=place.parallel_slot,
-                    duration_ms=milliseconds_since(began),
-                    cut=cut,
-                )
-                self._results[edit.index] = result
-                self.unfinished -= 1
-                self._placeholders += status is Status.FALLBACK_PLACEHOLDER
-                self._listener.clip_finished(result)
+            climb = Climb(edit, cutter, self._listener, self._deadline, may_fill=self._on_missing != OnMissing.FAIL)
+            result = await self._conclude(edit, place, climb)
             if (error := self._refusal(result)) is not None:
                 self._scope.cancel()  # before the place goes on to a clip that would have to stop at once
                 raise error
         self._ready[edit.index].set()
 
-    async def _climb(self, edit: Edit, cutter: Cutter, attempts: list[Attempt]) -> tuple[CutFile, ...]:
-        """Try one rung after the other; return nothing if no rung is left that may be used."""
-        for rung in edit.ladder:
-            if rung.method is Method.PLACEHOLDER and self._on_missing == OnMissing.FAIL:
-                return ()
-            if cut := await self._try(edit, rung, cutter, attempts):
-                return cut
-        return ()
-
-    async def _try(self, edit: Edit, rung: Rung, cutter: Cutter, attempts: list[Attempt]) -> tuple[CutFile, ...]:
-        began, retries = trio.current_time(), 0
-        outcome, reason, message = Outcome.CANCELLED, None, None
-
-        def told(retry: Retry) -> None:
-            nonlocal retries
-            retries += 1
-            self._listener.clip_retry(edit, retry)
-
+    async def _conclude(self, edit: Edit, place: Place, climb: Climb) -> ClipResult:
+        """Have a clip climb, and note how that ended, however it ended."""
+        began = trio.current_time()
+        status: Status = Status.CANCELLED
+        cut: tuple[CutFile, ...] = ()
         try:
-            cut = await cutter.cut(edit, rung, told)
-        except SourceError as exc:
-            is_gone = exc.is_known and exc.reason in (Reason.HTTP_404, Reason.HTTP_410)
-            outcome = Outcome.SKIPPED if is_gone else Outcome.FAILED
-            reason, message = exc.reason, str(exc)
-            return ()
-        except RenderError as exc:
-            outcome, reason, message = Outcome.FAILED, Reason.DISK, str(exc)
+            cut = await climb.find()
+            if not cut:
+                self._listener.clip_started(edit, place.start())
+                cut = await climb.make()
+            self._tell_if_late(climb)
+            status = status_after(climb.attempts) if cut else Status.FAILED
+        except RenderError:
+            status = Status.FAILED
             raise
-        else:
-            outcome = Outcome.OK
-            return cut
         finally:
-            attempts.append(
-                Attempt(
-                    method=rung.method,
-                    outcome=outcome,
-                    reason=reason,
-                    message=message,
-                    retries=retries,
-                    duration_ms=milliseconds_since(began),
-                )
+            is_cached = bool(cut) and place.parallel_slot is None
+            result = ClipResult(
+                edit=edit,
+                status=status,
+                attempts=tuple(climb.attempts),
+                parallel_slot=place.parallel_slot,
+                duration_ms=0 if is_cached else milliseconds_since(began),
+                is_cached=is_cached,
+                cut=cut,
             )
+            if cut or place.parallel_slot is not None:  # else it was cancelled before it came to anything
+                self._note(result)
+        return result
+
+    def _note(self, result: ClipResult) -> None:
+        self._results[result.edit.index] = result
+        self.unfinished -= 1
+        self._placeholders += result.status is Status.FALLBACK_PLACEHOLDER
+        self._listener.clip_finished(result)
+
+    def _tell_if_late(self, climb: Climb) -> None:
+        if climb.is_late and not self._has_told_of_late:
+            self._has_told_of_late = True
+            words = f"{self.unfinished} of {len(self._results)} clips are not finished, and become placeholders"
+            self._listener.warning("render.deadline", words)
 
     def _refusal(self, result: ClipResult) -> RenderError | None:
         """Return why the render ends with this result, where the settings say that it is too much."""

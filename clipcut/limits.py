@@ -10,7 +10,8 @@ import math
 import os
 import resource
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -68,17 +69,23 @@ def allow_open_files() -> int:
     return soft if soft != resource.RLIM_INFINITY else _MOST_FILES
 
 
-@attrs.frozen
+@attrs.define
 class Place:
-    """A place that a clip holds while it is at work.
+    """A place that a clip holds: it may look whether there is anything to do, and is at work once it has started.
 
     Attributes:
-        parallel_slot: The lowest number that was free, from 0.
         throttled_s: Seconds that it waited for its video while a global place was free; None if it did not.
+        parallel_slot: The lowest number that was free when it started, from 0; None if it didn't (yet).
     """
 
-    parallel_slot: int
     throttled_s: float | None
+    _start: Callable[[], int]
+    parallel_slot: int | None = None
+
+    def start(self) -> int:
+        """Come to work; return the slot."""
+        self.parallel_slot = self._start()
+        return self.parallel_slot
 
 
 class Limits:
@@ -128,11 +135,12 @@ class Limits:
         throttled = await self._acquire_video(video)
         try:
             async with self._places:
-                slot = self._enter(video_id)
+                place = Place(throttled, partial(self._enter, video_id))
                 try:
-                    yield Place(slot, throttled)
+                    yield place
                 finally:
-                    self._leave(video_id, slot)
+                    if place.parallel_slot is not None:
+                        self._leave(video_id, place.parallel_slot)
         finally:
             video.release()
 

@@ -32,6 +32,7 @@ _FOR_MACHINES = frozenset(
         "frames",
         "duration_ms",
         "retries",
+        "cached",
     }
 )
 _ONLY_IF_VERBOSE = frozenset({"clip.started", "clip.throttled", "clip.retry", "source.resolved"})
@@ -144,6 +145,7 @@ class LogListener:
             fallback_reason=str(result.fallback_reason) if result.fallback_reason else None,
             frames=result.edit.slot.frames,
             retries=sum(attempt.retries for attempt in result.attempts),
+            cached=result.is_cached,
             **({"message": failed.message} if failed is not None else {}),
         )
 

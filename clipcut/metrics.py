@@ -89,7 +89,7 @@ def counts_of(clips: Iterable[ClipResult], fetched: Fetched) -> Counter[Key]:
         counts["render_clip_total", clip.status] += 1
         counts["render_clip_placeholder_total", ""] += clip.status is Status.FALLBACK_PLACEHOLDER
         for attempt in clip.attempts:
-            if attempt.outcome is Outcome.FAILED and attempt.reason is not None:
+            if attempt.outcome is not Outcome.SKIPPED and attempt.reason is not None:
                 counts["render_clip_failures_total", attempt.reason] += 1
         if clip.parallel_slot is not None:
             _observe(counts, clip.duration_ms)

@@ -4,6 +4,7 @@ Whatever happens here becomes a ``RenderResult``; what is a mistake of the calle
 """
 
 import contextlib
+import math
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -14,10 +15,11 @@ import attrs
 import trio
 
 from clipcut.assemble import Assembly
+from clipcut.climb import milliseconds_since
 from clipcut.cut import Cutter, FFmpegCutter
 from clipcut.errors import ClipcutError, RenderError
 from clipcut.events import Listener
-from clipcut.extract import Extraction, milliseconds_since
+from clipcut.extract import Extraction
 from clipcut.ffmpeg.tools import Tool, find_ffmpeg, inspect_ffmpeg
 from clipcut.files import is_special, part_file, real_path, replace, sweep_folders, sweep_parts, work_folder
 from clipcut.limits import Limits, allow_open_files, needed_open_files, usable_cores
@@ -251,8 +253,14 @@ def open_render(job: Job, listener: Listener, *, cores: int | None = None, trace
         max_retry=settings.max_retry,
         rate=_rate(settings),
     )
+    began = trio.current_time()
     extraction = Extraction(
-        job.plan, limits, listener, on_missing=settings.on_missing, max_placeholders=settings.max_placeholders
+        job.plan,
+        limits,
+        listener,
+        on_missing=settings.on_missing,
+        max_placeholders=settings.max_placeholders,
+        deadline=began + float(settings.deadline) if settings.deadline is not None else math.inf,
     )
     return Render(
         job=job,
@@ -260,7 +268,7 @@ def open_render(job: Job, listener: Listener, *, cores: int | None = None, trace
         listener=listener,
         limits=limits,
         extraction=extraction,
-        began=trio.current_time(),
+        began=began,
         trace_id=trace_id,
     )
 

@@ -96,8 +96,9 @@ def _clip_stats() -> Schema:
 
 
 def _attempt() -> Schema:
-    """Return the schema of an attempt: it has a reason exactly where its rung failed, or was known to be gone."""
-    why = {Outcome.OK: NULL, Outcome.CANCELLED: NULL, Outcome.FAILED: _one_of(Reason), Outcome.SKIPPED: _one_of(Reason)}
+    """Return the schema of an attempt: it has a reason where its rung failed, was known to be gone, or was late."""
+    late = _or_null({"const": str(Reason.DEADLINE)})
+    why = {Outcome.OK: NULL, Outcome.CANCELLED: late, Outcome.FAILED: _one_of(Reason), Outcome.SKIPPED: _one_of(Reason)}
     return _object(
         {
             "method": _one_of(Method),

@@ -85,6 +85,7 @@ class ClipResult:
         attempts: One per rung that was tried, in order.
         parallel_slot: The lowest place that was free when it came to work, from 0; None if it never did.
         duration_ms: How long it was at work, in milliseconds.
+        is_cached: Whether an earlier render had finished it, so that it never came to work.
         cut: The finished pieces that make it, in order; empty unless it is done.
     """
 
@@ -93,6 +94,7 @@ class ClipResult:
     attempts: tuple[Attempt, ...] = ()
     parallel_slot: int | None = None
     duration_ms: int = 0
+    is_cached: bool = False
     cut: tuple[CutFile, ...] = ()
 
     @property

@@ -177,6 +177,13 @@ OPTIONS = (
         kind=(str, int),
     ),
     Option(
+        name="deadline",
+        flag="--deadline",
+        env="RENDER_DEADLINE",
+        parse=_seconds(Fraction(1, 10), "after how long clips become placeholders, at least 0.1"),
+        kind=(int, float),
+    ),
+    Option(
         name="placeholder_asset_path",
         flag="--placeholder",
         env="PLACEHOLDER_CLIP_PATH",
@@ -215,6 +222,7 @@ class Settings:
         rate_limit: Requests a second for one host; None for any number.
         on_missing: What a clip that can't be had does.
         max_placeholders: Strictly more placeholders fail the render.
+        deadline: After how many seconds unfinished clips become placeholders; None for never.
         placeholder_asset_path: The placeholder clip; None for the packaged one.
         report: Where the report goes; None for beside the output.
         prom_textfile: Where metrics go; None for nowhere.
@@ -235,6 +243,7 @@ class Settings:
     rate_limit: Fraction | None
     on_missing: str
     max_placeholders: PlaceholderLimit
+    deadline: Fraction | None
     placeholder_asset_path: str | None
     report: str | None
     prom_textfile: str | None

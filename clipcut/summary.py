@@ -44,7 +44,9 @@ def summary_lines(result: RenderResult, report: str | None) -> Iterator[str]:
         length = f"{result.output.duration_s:.3f} s, {count_text(result.output.frames, 'frame')}, {size}"
         fine = len(result.clips) - len(odd)
         yield f"{result.status}: {result.output.path} ({length}) in {result.elapsed_ms / 1000:.1f} s"
-        yield f"{fine} of {count_text(len(result.clips), 'clip')} as asked for" + (":" if odd else ".")
+        cached = sum(clip.is_cached for clip in result.clips)
+        kept = f", {cached} of them finished before" if cached else ""
+        yield f"{fine} of {count_text(len(result.clips), 'clip')} as asked for{kept}" + (":" if odd else ".")
     else:
         yield f"{result.status}: {redact(result.error or '')}"
     yield from (_clip_line(clip) for clip in odd)

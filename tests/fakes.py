@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from clipcut.errors import SourceError
+from clipcut.errors import Reason, SourceError
 from clipcut.events import Retry, Stage, Told
 from clipcut.plan import Edit, Method, Plan, Rung, Slot
 from clipcut.results import ClipResult, CutFile
@@ -17,13 +17,27 @@ from clipcut.timeline import Clip, Output
 
 @attrs.define
 class FakeCutter:
-    """Takes ``seconds`` for each rung; ``outcomes`` names errors by (clip id, method)."""
+    """Takes ``seconds`` for each rung, none for placeholders; ``outcomes`` names errors by (clip id, method).
+
+    ``finished`` names what an earlier render made, ``gone`` the rungs that a look already finds missing.
+    """
 
     seconds: float | Callable[[Edit], float] = 0.0
+    finished: frozenset[tuple[str, Method]] = frozenset()
+    gone: Mapping[str, tuple[Method, ...]] = attrs.field(factory=dict)
     outcomes: Mapping[tuple[str, Method], Exception] = attrs.field(factory=dict)
     calls: list[tuple[str, Method]] = attrs.field(factory=list)
     at_work: int = 0
     peak: int = 0
+
+    async def find(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
+        """Find what was finished before."""
+        await trio.lowlevel.checkpoint()
+        if rung.method in self.gone.get(edit.name, ()):
+            raise SourceError(Reason.MISSING_FILE, "gone")
+        if (edit.name, rung.method) in self.finished:
+            return (CutFile(Path(f"{edit.index}.mov"), None, edit.slot.frames, edit.slot.samples),)
+        return ()
 
     async def cut(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Wait, then play back the outcome."""
@@ -31,7 +45,8 @@ class FakeCutter:
         self.at_work += 1
         self.peak = max(self.peak, self.at_work)
         try:
-            await trio.sleep(self.seconds(edit) if callable(self.seconds) else self.seconds)
+            seconds = self.seconds(edit) if callable(self.seconds) else self.seconds
+            await trio.sleep(0 if rung.method is Method.PLACEHOLDER else seconds)
         finally:
             self.at_work -= 1
         if (error := self.outcomes.get((edit.name, rung.method))) is not None:

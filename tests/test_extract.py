@@ -117,3 +117,88 @@ async def test_pieces_can_be_waited_for_in_any_order(autojump_clock: trio.testin
         nursery.start_soon(extraction.run, FakeCutter(seconds=lambda edit: 5 - edit.index))
 
     assert [1, 0] == order
+
+
+def late(count: int, deadline: float, on_missing: str = OnMissing.PLACEHOLDER) -> tuple[Extraction, Recorder]:
+    """Get an extraction ready that has ``deadline`` seconds, with four places."""
+    plan, listener = make_plan(*(f"v{n}" for n in range(count)), ladder=REMOTE_FIRST), Recorder()
+    extraction = Extraction(
+        plan,
+        Limits(4, 2, cores=2),
+        listener,
+        on_missing=on_missing,
+        max_placeholders=PlaceholderLimit("100%"),
+        deadline=trio.current_time() + deadline,
+    )
+    return extraction, listener
+
+
+async def test_what_is_late_becomes_a_placeholder(autojump_clock: trio.testing.MockClock) -> None:
+    """Those at work are cancelled, those that wait are not tried any more; all of it at the deadline."""
+    extraction, listener = late(12, 2.5)
+    cutter = FakeCutter(seconds=1)
+    began = trio.current_time()
+
+    await extraction.run(cutter)
+
+    results = extraction.results()
+    assert 2.5 == trio.current_time() - began
+    assert [Status.SUCCESS] * 8 + [Status.FALLBACK_PLACEHOLDER] * 4 == [result.status for result in results]
+    for result in results[8:]:
+        assert Reason.DEADLINE == result.fallback_reason
+        assert [(Method.REMOTE, Outcome.CANCELLED), (Method.PLACEHOLDER, Outcome.OK)] == [
+            (attempt.method, attempt.outcome) for attempt in result.attempts
+        ]
+    assert 1 == listener.events.count(("warning", "render.deadline"))
+
+
+async def test_a_clip_that_fell_back_before_the_deadline_keeps_its_reason(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The first rung failed by itself, the second was late."""
+    extraction, _ = late(1, 1.5)
+    cutter = FakeCutter(seconds=1, outcomes={("c0", Method.REMOTE): GONE})
+
+    await extraction.run(cutter)
+
+    (result,) = extraction.results()
+    assert [Reason.HTTP_404, Reason.DEADLINE, None] == [attempt.reason for attempt in result.attempts]
+    assert Reason.HTTP_404 == result.fallback_reason
+
+
+async def test_a_deadline_fails_the_render_where_nothing_may_be_missing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """``--on-missing fail``; the message names the deadline."""
+    extraction, _ = late(3, 0.5, OnMissing.FAIL)
+
+    with pytest.RaisesGroup(pytest.RaisesExc(RenderError, match="the deadline came first")):
+        await extraction.run(FakeCutter(seconds=1))
+
+
+async def test_a_finished_clip_never_comes_to_work(autojump_clock: trio.testing.MockClock) -> None:
+    """It has the status of its rung, no place, and takes no time; a rung that is gone is left behind by the look."""
+    plan, listener = make_plan("a", "b", "c", ladder=REMOTE_FIRST), Recorder()
+    limits = Limits(1, 1, cores=2)
+    extraction = Extraction(
+        plan, limits, listener, on_missing=OnMissing.PLACEHOLDER, max_placeholders=PlaceholderLimit("100%")
+    )
+    cutter = FakeCutter(
+        seconds=1,
+        finished=frozenset({("c0", Method.REMOTE), ("c1", Method.LOCAL), ("c2", Method.LOCAL)}),
+        gone={"c1": (Method.REMOTE,)},
+        outcomes={("c2", Method.REMOTE): GONE},
+    )
+
+    await extraction.run(cutter)
+
+    first, second, third = extraction.results()
+    assert (Status.SUCCESS, True, None, 0) == (first.status, first.is_cached, first.parallel_slot, first.duration_ms)
+    assert (Status.FALLBACK_LOCAL, True, None) == (second.status, second.is_cached, second.parallel_slot)
+    assert [(Method.REMOTE, Outcome.FAILED), (Method.LOCAL, Outcome.OK)] == [
+        (attempt.method, attempt.outcome) for attempt in second.attempts
+    ]
+    assert (Status.FALLBACK_LOCAL, False, 0) == (third.status, third.is_cached, third.parallel_slot)
+    assert [("c2", Method.REMOTE)] == cutter.calls
+    assert ["c2"] == [name for event, name in listener.events if event == "started"]
+    assert 1 == limits.peak_parallelism

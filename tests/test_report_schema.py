@@ -182,11 +182,12 @@ def values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def test_report_schema_when_a_value_has_another_kind() -> None:
     """A text is no number, a number no text, a count is not negative; null is only where the contract has it."""
     nullable = {"label", "parallel_slot", "message", "ffmpeg"} | {o.name for o in OPTIONS if o.default is None}
+    fractions = {option.name for option in OPTIONS if option.kind == (int, float)}
     passed = []
     for path, value in values(DEGRADED):
         name = path.removesuffix(".value").rpartition(".")[2]
         wrong: list[Any] = [[], {}, True, *([] if name in nullable or value is None else [None])]
-        wrong += ["1", -1] if isinstance(value, int | float) else [1.5]
+        wrong += ["1", -1] if isinstance(value, int | float) else [] if name in fractions else [1.5]
         if path.endswith("cached"):
             wrong = [0, None, "false"]
         passed += [(path, bad) for bad in wrong if VALIDATOR.is_valid(changed(DEGRADED, path, bad))]

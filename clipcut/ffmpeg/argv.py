@@ -251,6 +251,11 @@ def _fades(edit: Edit, audio: AudioProfile) -> list[str]:
     return fades + ([f"afade=t=out:ss={samples - length}:ns={length}"] if edit.fades_out else [])
 
 
+def sound_facts(edit: Edit) -> tuple[object, ...]:
+    """Return what shapes a clip's sound beside its length; two that are alike in it sound alike."""
+    return edit.is_silent, edit.fades_in, edit.fades_out, edit.clip.gain_db
+
+
 def _sound_filters(edit: Edit, audio: AudioProfile) -> list[str]:
     return [
         *_conform_sound(audio),
