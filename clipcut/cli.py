@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import attrs
 import typer
 
 from clipcut import __version__
+from clipcut.cache_commands import cache_app
 from clipcut.commands import (
     ConfigOption,
     FFmpegOption,
@@ -96,6 +98,22 @@ def render_command(  # noqa: PLR0913  flag declarations
         typer.Option(
             metavar="DIR", rich_help_panel=OUTPUT, help="Where working files go. [dim]default: beside the output[/]"
         ),
+    ] = None,
+    cache_dir: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=OUTPUT,
+            help="Where finished clips are kept for later renders. [dim]default: the user's cache folder[/]",
+        ),
+    ] = None,
+    no_cache: Annotated[
+        bool,
+        typer.Option("--no-cache", metavar="", rich_help_panel=OUTPUT, help="Neither find nor keep finished clips."),
+    ] = False,
+    cache_size: Annotated[
+        str | None,
+        typer.Option(metavar="BYTES", rich_help_panel=OUTPUT, help="How much is kept. [dim]default: 10 GB[/]"),
     ] = None,
     concurrency: Annotated[
         str | None,
@@ -209,17 +227,28 @@ def render_command(  # noqa: PLR0913  flag declarations
         prom_textfile=prom_textfile,
         job=job,
         work_dir=work_dir,
+        cache_dir=cache_dir,
+        cache_size=cache_size,
         ffmpeg=ffmpeg,
         wait_lock=wait_lock,
         log_format=log_format,
     )
     log_path = current_folder() / log_file if log_file is not None else None
     manner = Manner(log_file=log_path, verbose=verbose, quiet=quiet)
-    raise typer.Exit(_render(timeline, output, settings, manner, force=force, index_id=index_id))
+    raise typer.Exit(
+        _render(timeline, output, settings, manner, force=force, index_id=index_id, uses_cache=not no_cache)
+    )
 
 
 def _render(
-    name: str, output: str | None, settings: Settings, manner: Manner, *, force: bool, index_id: str | None
+    name: str,
+    output: str | None,
+    settings: Settings,
+    manner: Manner,
+    *,
+    force: bool,
+    index_id: str | None,
+    uses_cache: bool,
 ) -> int:
     """Check everything, then render; return the exit code."""
     document, data, base = read_timeline(name, index_id)
@@ -241,7 +270,7 @@ def _render(
         timeline_data=data,
         started_at=dt.datetime.now(dt.UTC),
     )
-    return run_render(job, facts, manner)
+    return run_render(attrs.evolve(job, uses_cache=uses_cache), facts, manner)
 
 
 app.command("check", cls=PlainCommand, epilog="Example:\n\n  clipcut check mix.json")(check_command)
@@ -254,6 +283,7 @@ app.command(
     "  clipcut schema report > report.schema.json",
 )(schema_command)
 app.add_typer(config_app)
+app.add_typer(cache_app)
 app.command("doctor", cls=PlainCommand, epilog="Example:\n\n  clipcut doctor")(doctor_command)
 
 

@@ -8,12 +8,15 @@ import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import attrs
 import trio
 
+from clipcut.cache.identity import LocalIdentity, local_identity
+from clipcut.cache.shelf import Shelf
 from clipcut.errors import Reason, RenderError, SourceError, raise_if_machine
 from clipcut.events import Listener, Stage, Told
 from clipcut.ffmpeg import argv as build
@@ -26,7 +29,7 @@ from clipcut.ffmpeg.tools import Tool
 from clipcut.limits import Limits
 from clipcut.plan import Edit, Method, Rung
 from clipcut.results import CutFile
-from clipcut.sources.resolve import LocalPart, Part, Probes, Remote, RenewedError
+from clipcut.sources.resolve import LocalPart, Looks, Part, Remote, RenewedError
 from clipcut.timeline import Output
 
 T = TypeVar("T")
@@ -64,6 +67,7 @@ class FFmpegCutter:
         listener: Who is told of stages and warnings.
         unfinished: Clips that are not finished yet; the last few get more threads each.
         remote: Gives the parts of network sources; None where a render has none.
+        shelf: Where finished clips are kept for later renders; None for nowhere.
     """
 
     tool: Tool
@@ -74,19 +78,34 @@ class FFmpegCutter:
     listener: Listener
     unfinished: Callable[[], int]
     remote: Remote | None = None
-    _probes: Probes = attrs.field(init=False)
+    shelf: Shelf | None = None
+    _probes: Looks[MediaInfo] = attrs.field(init=False)
+    _identities: Looks[LocalIdentity | None] = attrs.field(init=False)
     _hdr_told: set[str] = attrs.field(init=False, factory=set)
     _fills: dict[object, CutFile] = attrs.field(init=False, factory=dict)
     _placeholder_warned: set[Path] = attrs.field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
         """Share one set of probes among all clips."""
-        self._probes = Probes(self.probe)
+        self._probes = Looks(self.probe)
+        self._identities = Looks(partial(self._in_thread, local_identity))
 
-    async def find(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:  # noqa: ARG002
-        """Return what an earlier render made of a rung; nothing is kept, so nothing."""
-        await trio.lowlevel.checkpoint()
-        return ()
+    async def find(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
+        """Return what an earlier render made of a rung; nothing if there is none.
+
+        Raises:
+            SourceError: The source is not there at all.
+        """
+        if self.shelf is None:
+            await trio.lowlevel.checkpoint()
+            return ()
+        if rung.method is Method.LOCAL:
+            found = await self._identities.get(Path(rung.location))
+            identity = found.text if found is not None else None
+        else:
+            assert self.remote is not None  # noqa: S101  a plan with network sources has one
+            identity = await self.remote.identity(edit, rung, told)
+        return await self.shelf.find(edit, identity) if identity is not None else ()
 
     async def cut(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Cut an edit from a rung.
@@ -106,23 +125,33 @@ class FFmpegCutter:
         if rung.method is Method.PLACEHOLDER:
             return (await self._fill(edit),)
         if rung.method is Method.LOCAL:
-            return (await self._cut_part(LocalPart(edit, Path(rung.location), self._probes), rung.method, told),)
+            return await self._cut_local(edit, Path(rung.location), told)
         assert self.remote is not None  # noqa: S101  a plan with network sources has one
         while True:
             with contextlib.suppress(RenewedError):
                 return await self._cut_remote(self.remote, edit, rung, told)
 
+    async def _cut_local(self, edit: Edit, path: Path, told: Told) -> tuple[CutFile, ...]:
+        pieces = (await self._cut_part(LocalPart(edit, path, self._probes), Method.LOCAL, told),)
+        if self.shelf is not None:
+            found, info = await self._identities.get(path), await self._probes.get(path)
+            if found is not None and found.seen == info.identity:  # else it has changed since it was looked at
+                await self.shelf.keep(edit, found.text, pieces)
+        return pieces
+
     async def _cut_remote(self, remote: Remote, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         self.listener.clip_stage(edit, rung.method, Stage.FETCH)
         pieces: list[CutFile] = []
-        async with remote.parts(edit, rung, told) as parts:
+        async with remote.parts(edit, rung, told) as media:
             try:
-                for part in parts:
+                for part in media.parts:
                     pieces.append(await self._cut_part(part, rung.method, told))  # noqa: PERF401  kept if one fails
             finally:
-                if len(pieces) < len(parts):
+                if len(pieces) < len(media.parts):
                     for piece in pieces:
                         remove_cut(piece)
+            if self.shelf is not None and media.identity is not None:
+                await self.shelf.keep(edit, media.identity, tuple(pieces))
         return tuple(pieces)
 
     async def probe(self, path: Path) -> MediaInfo:

@@ -95,10 +95,10 @@ async def _self_test(settings: Settings) -> Finding:
     with tempfile.TemporaryDirectory(prefix="clipcut-doctor-") as folder:
         timeline = load_timeline(json.dumps(document).encode())
         plan = build_plan(timeline, Path(folder))
-        own = attrs.evolve(settings, work_dir=None, report=None, placeholder_asset_path=None)
+        own = attrs.evolve(settings, work_dir=None, report=None, placeholder_asset_path=None, deadline=None)
         job = prepare(timeline, plan, own, output=Path(folder) / "test.mp4", name="self-test", path=None)
         with trio.move_on_after(60):
-            result = await render(job, listener)
+            result = await render(attrs.evolve(job, uses_cache=False), listener)
             is_fine = result.status is RenderStatus.COMPLETE
             words = f"{result.output.frames} frames in {result.elapsed_ms} ms" if result.output else str(result.error)
             return Finding("self-test", words, is_fine)

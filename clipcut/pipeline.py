@@ -15,6 +15,9 @@ import attrs
 import trio
 
 from clipcut.assemble import Assembly
+from clipcut.cache.key import recipe_of
+from clipcut.cache.place import cache_root, open_store
+from clipcut.cache.shelf import Shelf
 from clipcut.climb import milliseconds_since
 from clipcut.cut import Cutter, FFmpegCutter
 from clipcut.errors import ClipcutError, RenderError
@@ -79,7 +82,11 @@ class Render:
         self.tool = await inspect_ffmpeg(path, found)
         async with work_folder(self.job.work_parent) as folder:
             assembly = self._assembly(self.tool, folder)
-            async with self._cutter(self.tool, folder) as cutter, trio.open_nursery() as nursery:
+            async with (
+                self._shelf(self.tool, folder) as shelf,
+                self._cutter(self.tool, folder, shelf) as cutter,
+                trio.open_nursery() as nursery,
+            ):
                 nursery.start_soon(assembly.join)
                 nursery.start_soon(self.extraction.run, cutter)
             self._refuse_all_black()
@@ -127,7 +134,25 @@ class Render:
         )
 
     @contextlib.asynccontextmanager
-    async def _cutter(self, tool: Tool, folder: Path) -> AsyncIterator[Cutter]:
+    async def _shelf(self, tool: Tool, folder: Path) -> AsyncIterator[Shelf | None]:
+        """Give the cache of finished clips; None where it isn't wanted, or can't be used, which is a warning."""
+        async with contextlib.AsyncExitStack() as stack:
+            shelf = None
+            if self.job.uses_cache:
+                root = cache_root(self.settings)
+                try:
+                    store = await stack.enter_async_context(open_store(root, self.settings.cache_size))
+                except OSError as exc:
+                    self.listener.warning(
+                        "cache.unavailable", f"{root} can't be used, so nothing is kept: {exc.strerror}"
+                    )
+                else:
+                    recipe = await trio.to_thread.run_sync(recipe_of, self.job.plan.output, tool)
+                    shelf = Shelf(store, recipe, folder, self.limits.threads, self.listener.warning)
+            yield shelf
+
+    @contextlib.asynccontextmanager
+    async def _cutter(self, tool: Tool, folder: Path, shelf: Shelf | None) -> AsyncIterator[Cutter]:
         """Give whoever cuts, with the network open around it where the plan needs one."""
         cutter = FFmpegCutter(
             tool=tool,
@@ -137,6 +162,7 @@ class Render:
             placeholder=lambda: placeholder_path(self.settings),
             listener=self.listener,
             unfinished=lambda: self.extraction.unfinished,
+            shelf=shelf,
         )
         if not needs_network(self.job.plan):
             yield cutter
@@ -159,6 +185,7 @@ class Render:
                 threads=limits.threads,
                 probe=cutter.probe,
                 listener=self.listener,
+                keep=shelf.segments if shelf is not None else lambda _: None,
             )
             cutter.remote = Remote(plan=self.job.plan, environ=os.environ, bench=bench)
             yield cutter

@@ -31,6 +31,7 @@ class Job:
         report: The report's path, absolute; None for stdout.
         work_parent: The folder that the private work folder is made in.
         comment: The mark that the output carries.
+        uses_cache: Whether finished clips are looked for, and kept, in the cache.
     """
 
     plan: Plan
@@ -39,6 +40,7 @@ class Job:
     report: Path | None
     work_parent: Path
     comment: str
+    uses_cache: bool = True
 
 
 def placeholder_path(settings: Settings) -> Path:

@@ -67,6 +67,16 @@ def _seconds(low: Fraction, meaning: str) -> Callable[[str], Fraction]:
     return parse
 
 
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"([0-9]{1,15}) ?([A-Za-z]*?)B?", text, re.ASCII)
+    if match is None or match[2] not in _UNITS:
+        raise ValueError("write a number of bytes; 500M and 20G are understood too")
+    return int(match[1]) * _UNITS[match[2]]
+
+
 def _choice(*values: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in values:
@@ -195,6 +205,15 @@ OPTIONS = (
     Option(name="prom_textfile", flag="--prom-textfile", env="RENDER_PROM_TEXTFILE", parse=_prom_path, is_path=True),
     Option(name="job", flag="--job", env="RENDER_JOB", parse=_text),
     Option(name="work_dir", flag="--work-dir", env="RENDER_WORK_DIR", parse=_text, is_path=True),
+    Option(name="cache_dir", flag="--cache-dir", env="RENDER_CACHE_DIR", parse=_text, is_path=True),
+    Option(
+        name="cache_size",
+        flag="--cache-size",
+        env="RENDER_CACHE_SIZE",
+        parse=_bytes,
+        default=10 * 10**9,
+        kind=(int, str),
+    ),
     Option(name="ffmpeg", flag="--ffmpeg", env="CLIPCUT_FFMPEG", parse=_text, is_path=True),
     Option(
         name="wait_lock",
@@ -228,6 +247,8 @@ class Settings:
         prom_textfile: Where metrics go; None for nowhere.
         job: The name of this render in logs, report and metrics; None for the timeline's file name.
         work_dir: Where the private work folder is made; None for beside the output.
+        cache_dir: Where finished clips are kept; None for the user's cache folder.
+        cache_size: How many bytes they may have; those that were used longest ago go first.
         ffmpeg: The FFmpeg to use, a path or a name to look up on the PATH; None to look for one.
         wait_lock: How long to wait for another render of the same output, in seconds.
         log_format: ``console`` or ``json``; None decides by the terminal.
@@ -249,6 +270,8 @@ class Settings:
     prom_textfile: str | None
     job: str | None
     work_dir: str | None
+    cache_dir: str | None
+    cache_size: int
     ffmpeg: str | None
     wait_lock: Fraction
     log_format: str | None

@@ -45,7 +45,7 @@ def summary_lines(result: RenderResult, report: str | None) -> Iterator[str]:
         fine = len(result.clips) - len(odd)
         yield f"{result.status}: {result.output.path} ({length}) in {result.elapsed_ms / 1000:.1f} s"
         cached = sum(clip.is_cached for clip in result.clips)
-        kept = f", {cached} of them finished before" if cached else ""
+        kept = f" ({cached} finished before)" if cached else ""
         yield f"{fine} of {count_text(len(result.clips), 'clip')} as asked for{kept}" + (":" if odd else ".")
     else:
         yield f"{result.status}: {redact(result.error or '')}"

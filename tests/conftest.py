@@ -49,10 +49,11 @@ def ffmpeg(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep settings of whoever runs the tests out of them."""
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep settings and finished clips of whoever runs the tests, and of other tests, out of each."""
     for name in [name for name in os.environ if name.startswith(("RENDER_", "CLIPCUT_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     for name in ("PLACEHOLDER_CLIP_PATH", "TRACEPARENT", "FORCE_COLOR", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
 

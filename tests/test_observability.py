@@ -141,7 +141,7 @@ def test_the_guide_has_every_rule_metric_and_event() -> None:
     assert METRICS.keys() == metrics.keys()
     for name, labels in METRICS.items():
         assert labels - {"le"} == {label.strip("` ") for label in metrics[name][2].split(",")} - {""}
-    assert set(re.findall(r'"((?:render|clip|source|placeholder|metrics)\.[a-z_]+)"', code)) <= events
+    assert set(re.findall(r'"((?:render|clip|source|placeholder|metrics|cache)\.[a-z_]+)"', code)) <= events
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)

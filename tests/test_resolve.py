@@ -8,7 +8,7 @@ from test_argv import MEDIA
 
 from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.probe import MediaInfo
-from clipcut.sources.resolve import Probes
+from clipcut.sources.resolve import Looks
 
 
 async def test_ten_clips_that_ask_at_once_cause_one_probe(autojump_clock: trio.testing.MockClock) -> None:
@@ -20,7 +20,7 @@ async def test_ten_clips_that_ask_at_once_cause_one_probe(autojump_clock: trio.t
         await trio.sleep(1)
         return MEDIA
 
-    probes = Probes(probe)
+    probes = Looks(probe)
     async with trio.open_nursery() as nursery:
         for _ in range(10):
             nursery.start_soon(probes.get, Path("v.mp4"))
@@ -36,7 +36,7 @@ async def test_a_failure_is_remembered_and_told_to_each() -> None:
         asked.append(path)
         raise SourceError(Reason.NO_VIDEO, "no picture")
 
-    probes = Probes(probe)
+    probes = Looks(probe)
     for _ in range(3):
         with pytest.raises(SourceError, match="no picture"):
             await probes.get(Path("v.mp4"))
@@ -53,7 +53,7 @@ async def test_a_cancelled_probe_is_done_anew(autojump_clock: trio.testing.MockC
         await trio.sleep(10)
         return MEDIA
 
-    probes = Probes(probe)
+    probes = Looks(probe)
     with trio.move_on_after(1):
         await probes.get(Path("v.mp4"))
 

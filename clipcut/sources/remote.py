@@ -1,7 +1,7 @@
 """The network's side of a render: opened around the clips, with the sources that they share."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import attrs
 import trio
@@ -14,7 +14,7 @@ from clipcut.network.fetch import Fetcher
 from clipcut.network.http import Wire
 from clipcut.plan import Edit, Method, Plan, Rung, is_remote
 from clipcut.sources.remote_video import Bench, Locate, RemoteVideo
-from clipcut.sources.resolve import Part, RenewedError
+from clipcut.sources.resolve import Media, RenewedError
 from clipcut.sources.twelvelabs import TwelveLabsApi
 
 
@@ -41,7 +41,7 @@ class Remote:
         self._api = TwelveLabsApi(self.bench.fetcher, self.environ)
 
     @contextlib.asynccontextmanager
-    async def parts(self, edit: Edit, rung: Rung, told: Told) -> AsyncIterator[Sequence[Part]]:
+    async def parts(self, edit: Edit, rung: Rung, told: Told) -> AsyncIterator[Media]:
         """Give what a clip is cut from.
 
         Raises:
@@ -50,13 +50,17 @@ class Remote:
         """
         video = self.video(edit.clip.video_id, rung)
         try:
-            async with video.parts(edit, told) as parts:
-                yield parts
+            async with video.parts(edit, told) as media:
+                yield media
         except SourceError as exc:
             if self._may_renew(edit.clip.video_id, rung, video, exc):
                 self._ended[edit.clip.video_id].discard(edit.index)
                 raise RenewedError from exc
             raise
+
+    async def identity(self, edit: Edit, rung: Rung, told: Told) -> str | None:
+        """Return what a clip's source is known by; see ``RemoteVideo``."""
+        return await self.video(edit.clip.video_id, rung).identity(edit, told)
 
     def video(self, video_id: str, rung: Rung) -> RemoteVideo:
         """Return a source; the first that asks makes it."""

@@ -9,6 +9,7 @@ from typing import NoReturn
 import attrs
 import trio
 
+from clipcut.digest import digest
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Listener, Told
 from clipcut.ffmpeg.probe import MediaInfo
@@ -25,8 +26,8 @@ from clipcut.sources.file.streamed import MAX_STREAMED, StreamedFile
 from clipcut.sources.file.video import FileVideo, open_file_video
 from clipcut.sources.hls.load import TrackLoader
 from clipcut.sources.opening import File, Playlist, open_source
-from clipcut.sources.resolve import Part
-from clipcut.sources.segments.stage import Shadow, Stage
+from clipcut.sources.resolve import Media
+from clipcut.sources.segments.stage import Kept, Shadow, Stage
 from clipcut.sources.segments.track import Tracks
 from clipcut.sources.segments.video import SegmentedVideo
 from clipcut.sources.shared import Shared
@@ -51,6 +52,7 @@ class Bench:
         threads: A place for each thread.
         probe: Looks into a local file, and finds out how its picture is turned.
         listener: Is told of sources that were found.
+        keep: Returns where the segments of a source are kept for a render after a kill; None for nowhere.
         only_looks: Whether nothing but playlists and indexes is fetched, as nothing is going to be cut.
     """
 
@@ -61,6 +63,7 @@ class Bench:
     threads: trio.CapacityLimiter
     probe: Callable[[Path], Awaitable[MediaInfo]]
     listener: Listener
+    keep: Callable[[str], Kept | None] = lambda _: None
     only_looks: bool = False
     numbers: "itertools.count[int]" = attrs.field(factory=itertools.count)
 
@@ -105,12 +108,13 @@ class RemoteVideo:
         self._ended = ended
         self._locate = locate
         self._bench = bench
+        self._found = Shared(bench.nursery, self._find)
         self._opened = Shared(bench.nursery, self._open)
         self.is_located = False
         """Whether its address was found: what fails then is no fault of who was asked for it."""
 
     @contextlib.asynccontextmanager
-    async def parts(self, edit: Edit, told: Told) -> AsyncIterator[Sequence[Part]]:
+    async def parts(self, edit: Edit, told: Told) -> AsyncIterator[Media]:
         """Give what a clip is cut from.
 
         Args:
@@ -123,18 +127,36 @@ class RemoteVideo:
         try:
             video = await self.opened(told)
             async with video.parts(edit) as parts:
-                yield parts
+                yield Media(parts, await self.identity(edit, told))
         finally:
             self._ended.add(edit.index)
+
+    async def identity(self, edit: Edit, told: Told) -> str | None:
+        """Return what the source is known by, as far as a clip is cut from it; None if it can't be told from another.
+
+        A file is known by its address and what its server says of its state, a playlist by all that is in it.
+
+        Raises:
+            SourceError: The source can't be had or used.
+        """
+        access, _, found = await self._found.get(told)
+        if isinstance(found, File):
+            return _file_identity(access, found)
+        video = await self.opened(told)
+        assert isinstance(video, SegmentedVideo)  # noqa: S101  that is what a playlist becomes
+        return video.tracks.identity(is_silent=edit.is_silent)
 
     async def opened(self, told: Told) -> SegmentedVideo | FileVideo | WholeFile:
         """Return what it turned out to be."""
         return await self._opened.get(told)
 
-    async def _open(self, told: Told) -> SegmentedVideo | FileVideo | WholeFile:
+    async def _find(self, told: Told) -> tuple[Access, Zone | None, Playlist | File]:
         access, led_by = await self._locate(told)
         self.is_located = True
-        found = await open_source(self._bench.fetcher, access, led_by, told)
+        return access, led_by, await open_source(self._bench.fetcher, access, led_by, told)
+
+    async def _open(self, told: Told) -> SegmentedVideo | FileVideo | WholeFile:
+        access, led_by, found = await self._found.get(told)
         if isinstance(found, Playlist):
             return await self._open_playlist(access, found, told)
         return await self._open_file(access, led_by, found, told)
@@ -148,13 +170,14 @@ class RemoteVideo:
             threads=self._bench.threads,
         )
         tracks = await loader.load(found.data, found.answer, told)
-        return await self._segmented(access, tracks, "HLS")
+        return await self._segmented(access, tracks, "HLS", tracks.identity(is_silent=False))
 
     async def _segmented(
-        self, access: Access, tracks: Tracks, form: str, shadow: Shadow | None = None
+        self, access: Access, tracks: Tracks, form: str, identity: str | None, shadow: Shadow | None = None
     ) -> SegmentedVideo:
         bench, folder = self._bench, await self._bench.new_folder()
-        stage = Stage(bench.fetcher, access, folder, bench.nursery, bench.threads, shadow)
+        kept = bench.keep(identity) if identity is not None else None
+        stage = Stage(bench.fetcher, access, folder, bench.nursery, bench.threads, shadow, kept)
         video = SegmentedVideo(
             tracks=tracks,
             name=redact_url(access.url),
@@ -182,7 +205,7 @@ class RemoteVideo:
         layout = await find_layout(found.head, file.size, read)
         if isinstance(layout, Fragmented) and isinstance(file, RangedFile):
             tracks = fragment_tracks(layout, file)
-            return await self._segmented(access, tracks, "fragments", file)
+            return await self._segmented(access, tracks, "fragments", _file_identity(access, found), file)
         if self._bench.only_looks and not isinstance(layout, Indexed):
             return WholeFile(redact_url(access.url), file.size, len(found.head))
         video = await open_file_video(
@@ -228,6 +251,13 @@ class RemoteVideo:
 
     def _tell(self, access: Access, facts: dict[str, object]) -> None:
         self._bench.listener.source_resolved(self._video_id, redact_url(access.url), facts)
+
+
+def _file_identity(access: Access, found: File) -> str | None:
+    """Return what a file is known by; None where its server says nothing that would tell it from a later one."""
+    if found.validator is None or found.size is None:
+        return None
+    return digest("file", redact_url(access.url), found.size, found.validator)
 
 
 def _facts(tracks: Tracks) -> dict[str, object]:

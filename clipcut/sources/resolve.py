@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import attrs
 import trio
@@ -13,6 +13,8 @@ from clipcut.events import Told
 from clipcut.ffmpeg.need import Side
 from clipcut.ffmpeg.probe import MediaInfo
 from clipcut.plan import Edit, Rung
+
+T = TypeVar("T")
 
 
 class Part(Protocol):
@@ -38,25 +40,37 @@ class RenewedError(Exception):
 class Remote(Protocol):
     """Whoever fetches network sources."""
 
-    def parts(self, edit: Edit, rung: Rung, told: Told) -> AbstractAsyncContextManager[Sequence[Part]]:
-        """Give the parts that an edit is cut from, in order, inside a block.
+    def parts(self, edit: Edit, rung: Rung, told: Told) -> AbstractAsyncContextManager["Media"]:
+        """Give what an edit is cut from inside a block.
 
         Raises ``SourceError``, or ``RenewedError`` if it is worth a second try, as the block is left.
         """
         ...
 
+    async def identity(self, edit: Edit, rung: Rung, told: Told) -> str | None:
+        """Return what an edit's source is known by, as far as it is cut; None if it can't be known from another."""
+        ...
 
-class Probes:
-    """Media files that were looked into, each once per render; a failure is remembered too."""
 
-    def __init__(self, probe: Callable[[Path], Awaitable[MediaInfo]]) -> None:
-        """Remember how to look into a file."""
-        self._probe = probe
+@attrs.frozen
+class Media:
+    """The parts that an edit is cut from, in order, and what their source is known by; None if that can't be told."""
+
+    parts: Sequence[Part]
+    identity: str | None
+
+
+class Looks(Generic[T]):
+    """Files that were looked at, each once per render; a failure is remembered too."""
+
+    def __init__(self, look: Callable[[Path], Awaitable[T]]) -> None:
+        """Remember how to look at a file."""
+        self._look = look
         self._locks: dict[Path, trio.Lock] = {}
-        self._found: dict[Path, MediaInfo | SourceError] = {}
+        self._found: dict[Path, T | SourceError] = {}
 
-    async def get(self, path: Path) -> MediaInfo:
-        """Return what is in a file; the first clip that asks looks, the others wait for it.
+    async def get(self, path: Path) -> T:
+        """Return what was found; the first clip that asks looks, the others wait for it.
 
         Raises:
             SourceError: It can't be used, for every clip that asks.
@@ -64,7 +78,7 @@ class Probes:
         async with self._locks.setdefault(path, trio.Lock()):
             if path not in self._found:
                 try:
-                    self._found[path] = await self._probe(path)
+                    self._found[path] = await self._look(path)
                 except SourceError as exc:
                     self._found[path] = exc
         found = self._found[path]
@@ -79,7 +93,7 @@ class LocalPart:
 
     edit: Edit
     path: Path
-    probes: Probes
+    probes: Looks[MediaInfo]
 
     async def info(self, told: Told) -> MediaInfo:  # noqa: ARG002  nothing is sent
         """Look into the file."""

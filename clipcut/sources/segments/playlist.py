@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import attrs
 
+from clipcut.digest import digest
 from clipcut.redact import redact_url
 
 
@@ -31,6 +32,11 @@ class Init:
 
     resource: Resource
     key: Key | None
+
+
+def _known(resource: Resource, key: Key | None) -> tuple[object, ...]:
+    secret = (redact_url(key.url), key.iv.hex()) if key is not None else None
+    return redact_url(resource.url), resource.byte_range, secret
 
 
 @attrs.frozen(kw_only=True)
@@ -74,6 +80,17 @@ class MediaPlaylist:
     def runs(self) -> tuple[tuple[Segment, ...], ...]:
         """The segments, grouped by run."""
         return tuple(tuple(group) for _, group in itertools.groupby(self.segments, key=lambda segment: segment.run))
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """What it is known by: names without queries, in their order, with durations, ranges and keys."""
+        return digest(
+            [
+                (_known(segment.resource, segment.key), segment.duration, segment.run, segment.is_gap)
+                + ((_known(segment.init.resource, segment.init.key),) if segment.init is not None else ())
+                for segment in self.segments
+            ]
+        )
 
     @property
     def seconds(self) -> Fraction:

@@ -64,6 +64,22 @@ class Item:
         return attrs.evolve(self, resource=resource, is_head=True, what=f"the head of {self.what}")
 
 
+class Kept(Protocol):
+    """What an earlier render had fetched, and checked, when it was killed."""
+
+    async def find(self, item: Item, path: Path) -> bool:
+        """Put an item at ``path``, if it is here; return whether it is."""
+        ...
+
+    async def keep(self, item: Item, path: Path) -> None:
+        """Keep an item."""
+        ...
+
+    async def drop(self, item: Item) -> None:
+        """Forget an item: nobody needs it any more."""
+        ...
+
+
 class Stage:
     """What is staged of one video."""
 
@@ -75,6 +91,7 @@ class Stage:
         nursery: trio.Nursery,
         threads: trio.CapacityLimiter,
         shadow: Shadow | None = None,
+        kept: Kept | None = None,
     ) -> None:
         """Stage nothing yet.
 
@@ -85,7 +102,9 @@ class Stage:
             nursery: Where downloads run.
             threads: A place for each thread.
             shadow: Has what was fetched before, so that it isn't fetched once more; None if nothing was.
+            kept: Has what an earlier render had fetched, and keeps what this one fetches; None for neither.
         """
+        self._kept = kept
         self._shadow = shadow
         self._fetcher = fetcher
         self._access = access
@@ -121,10 +140,12 @@ class Stage:
             readers.discard(reader)
             if not readers:
                 del self._readers[item]
-                gone.append(self._files.pop(item, None))
-        for shared in gone:
+                gone.append((item, self._files.pop(item, None)))
+        for item, shared in gone:
             if shared is not None and (path := shared.value) is not None:
                 await trio.to_thread.run_sync(_unlink, path, limiter=self._threads)
+                if self._kept is not None:
+                    await self._kept.drop(item)
 
     async def get(self, item: Item, told: Told) -> Path:
         """Return an item's file; whoever asks first has it fetched, the others wait for that.
@@ -159,12 +180,10 @@ class Stage:
             path, self._threads, item.what, secret, item.key.iv if item.key is not None else b"", is_head=item.is_head
         )
         try:
-            if self._shadow is not None and item.resource.byte_range is not None and self.is_known(item):
-                await sink.restart()
-                await sink.write(await self._shadow.take(*item.resource.byte_range))
-                await sink.finish()
-            else:
-                await self._fetcher.fetch(ask, sink, told)
+            if self._kept is None or not await self._kept.find(item, path):
+                await self._bring(item, ask, sink, told)
+                if self._kept is not None:
+                    await self._kept.keep(item, path)
             await trio.lowlevel.checkpoint_if_cancelled()  # threads end their work first: nobody may want it any more
             is_kept = True
         finally:
@@ -172,6 +191,15 @@ class Stage:
                 with trio.CancelScope(shield=True):
                     await trio.to_thread.run_sync(_unlink, path, limiter=self._threads)
         return path
+
+    async def _bring(self, item: Item, ask: Ask, sink: SegmentSink, told: Told) -> None:
+        """Fetch an item, or take it from what was fetched before."""
+        if self._shadow is not None and item.resource.byte_range is not None and self.is_known(item):
+            await sink.restart()
+            await sink.write(await self._shadow.take(*item.resource.byte_range))
+            await sink.finish()
+        else:
+            await self._fetcher.fetch(ask, sink, told)
 
     async def _key(self, key: Key, led_by: Zone | None, told: Told) -> bytes:
         """Return a key, fetched once, and never written anywhere."""

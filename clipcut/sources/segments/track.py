@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import attrs
 
+from clipcut.digest import digest
 from clipcut.network.addresses import Zone
 from clipcut.sources.segments.playlist import Key, MediaPlaylist, Resource, Segment
 from clipcut.sources.segments.stage import Item
@@ -67,6 +68,11 @@ class Tracks:
     video: Track
     audio: Track | None
     height: int | None
+
+    def identity(self, *, is_silent: bool) -> str:
+        """Return what the video is known by: all that its playlists say; that of the sound only where it is wanted."""
+        audio = self.audio.playlist.identity if self.audio is not None and not is_silent else None
+        return digest("segments", self.video.playlist.identity, audio)
 
 
 def covering(segments: Sequence[Segment], begin: Fraction, end: Fraction) -> tuple[int, int]:

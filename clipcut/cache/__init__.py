@@ -1,0 +1,1 @@
+"""Finished clips for later renders, known by everything that shapes them."""

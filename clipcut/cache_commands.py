@@ -1,0 +1,60 @@
+"""``clipcut cache``: look into the cache of finished clips, or empty it."""
+
+from typing import Annotated
+
+import trio
+import typer
+
+from clipcut.commands import ConfigOption, PlainCommand
+from clipcut.errors import ClipcutError
+from clipcut.inputs import read_settings
+from clipcut.jsonout import document_text
+from clipcut.settings import Settings
+from clipcut.streams import say
+from clipcut.summary import count_text
+
+CacheDirOption = Annotated[
+    str | None,
+    typer.Option("--cache-dir", metavar="DIR", help="The cache's folder. [dim]default: in the user's cache folder[/]"),
+]
+
+cache_app = typer.Typer(name="cache", help="Look into the cache of finished clips, or empty it.", no_args_is_help=True)
+
+
+def _settings(config: str | None, cache_dir: str | None) -> Settings:
+    return read_settings(config, cache_dir=cache_dir)
+
+
+@cache_app.command("info", cls=PlainCommand, epilog="Example:\n\n  clipcut cache info --json")
+def info_command(
+    as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print it as JSON.")] = False,
+    cache_dir: CacheDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Say where the cache is, what it holds and how much it may hold."""
+    from clipcut.cache.place import cache_info, cache_root  # noqa: PLC0415  a light start
+
+    settings = _settings(config, cache_dir)
+    info = cache_info(cache_root(settings))
+    if as_json:
+        facts = {"path": str(info.root), "clips": info.clips, "segments": info.segments, "bytes": info.size}
+        say(document_text(facts | {"limit": settings.cache_size}))
+        return
+    say(f"{info.root}")
+    say(f"{count_text(info.clips, 'finished clip')}, {count_text(info.segments, 'segment')} for unfinished ones")
+    say(f"{info.size / 1e6:.1f} MB of {settings.cache_size / 1e6:.1f} MB")
+
+
+@cache_app.command("clear", cls=PlainCommand, epilog="Example:\n\n  clipcut cache clear")
+def clear_command(cache_dir: CacheDirOption = None, config: ConfigOption = None) -> None:
+    """Remove everything from the cache; a render at work goes on, and makes anew what it has not found yet."""
+    from clipcut.cache.place import cache_info, cache_root, clear_cache  # noqa: PLC0415
+
+    root = cache_root(_settings(config, cache_dir))
+    info = cache_info(root)
+    try:
+        if root.is_dir():
+            trio.run(clear_cache, root)
+    except OSError as exc:
+        raise ClipcutError(f"The cache can't be removed from {root}: {exc.strerror}.") from exc
+    say(f"removed {count_text(info.clips, 'finished clip')}, {info.size / 1e6:.1f} MB, from {root}")
