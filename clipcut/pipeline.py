@@ -150,6 +150,8 @@ class Render:
                     recipe = await trio.to_thread.run_sync(recipe_of, self.job.plan.output, tool)
                     shelf = Shelf(store, recipe, folder, self.limits.threads, self.listener.warning)
             yield shelf
+            if shelf is not None and not self._has_placeholders():
+                await shelf.forget_segments()
 
     @contextlib.asynccontextmanager
     async def _cutter(self, tool: Tool, folder: Path, shelf: Shelf | None) -> AsyncIterator[Cutter]:
@@ -191,6 +193,9 @@ class Render:
             yield cutter
             downloads.cancel_scope.cancel()
 
+    def _has_placeholders(self) -> bool:
+        return any(clip.status is Status.FALLBACK_PLACEHOLDER for clip in self.extraction.results())
+
     def _refuse_all_black(self) -> None:
         if all(clip.status is Status.FALLBACK_PLACEHOLDER for clip in self.extraction.results()):
             raise RenderError("Not one clip could be had, so there is no new output; an old one was kept.")
@@ -229,7 +234,7 @@ class Render:
             return RenderStatus.INTERRUPTED, 128 + ended_by, error
         if self.output is None and self.failure is not None:
             return RenderStatus.FAILED, 1, error_text(self.failure)
-        if any(clip.status is Status.FALLBACK_PLACEHOLDER for clip in self.extraction.results()):
+        if self._has_placeholders():
             return RenderStatus.DEGRADED, 3, None
         return RenderStatus.COMPLETE, 0, None
 

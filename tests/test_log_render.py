@@ -51,7 +51,8 @@ def test_the_log_of_sixty_clips_with_faults_says_all_that_the_report_says(
 
     now, peak = 0, 0
     for line in lines:
-        now += {"clip.started": 1, "clip.finished": -1}.get(line["event"], 0)
+        if line.get("parallel_slot") is not None:  # one that was finished before never came to work
+            now += {"clip.started": 1, "clip.finished": -1}.get(line["event"], 0)
         peak = max(peak, now)
     assert (0, report["clip_stats"]["peak_parallelism"]) == (now, peak)
     assert sorted(

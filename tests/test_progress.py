@@ -538,7 +538,7 @@ def test_verbose_keeps_every_line_above_the_display(tmp_path: Path) -> None:
     session.finish()
     assert 4 == SHADES.sub("", session.text).count("clip.started")
 
-    session = Session(tmp_path, "--log-file", "log.txt", "--log-format", "json")
+    session = Session(tmp_path, "--log-file", "log.txt", "--log-format", "json", "--no-cache")
     session.finish()
     assert 4 == (tmp_path / "log.txt").read_text().count("clip.started")
     assert ESCAPE not in (tmp_path / "log.txt").read_text()

@@ -24,7 +24,19 @@ DELAY_S = 0.7
 
 def start(folder: Path, *flags: str, **environ: str) -> subprocess.Popen[bytes]:
     """Start a render of ``mix.json`` in a folder, with its log in ``log``."""
-    argv = [sys.executable, "-m", "clipcut", "render", "mix.json", "--log-file", "log", "--log-format", "json", *flags]
+    argv = [
+        sys.executable,
+        "-m",
+        "clipcut",
+        "render",
+        "mix.json",
+        "--log-file",
+        "log",
+        "--log-format",
+        "json",
+        "--no-cache",
+    ]
+    argv += flags
     return subprocess.Popen(argv, cwd=folder, env={**os.environ, **environ}, stderr=subprocess.DEVNULL)
 
 

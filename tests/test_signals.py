@@ -180,7 +180,7 @@ def test_a_signal_ends_doctor(tmp_path: Path) -> None:
 def test_two_signals_end_a_render_without_a_trace(tmp_path: Path) -> None:
     """No traceback, no work folder, no part file; the code is one of the two signals'."""
     write_timeline(tmp_path, 30, 6, width=1280, height=720)
-    with child("render", "mix.json", cwd=tmp_path) as process:
+    with child("render", "mix.json", "--no-cache", cwd=tmp_path) as process:
         poll(lambda: has_children(process) and bool(list(tmp_path.glob(".clipcut-*/*"))))
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
@@ -196,8 +196,8 @@ def test_two_signals_end_a_render_without_a_trace(tmp_path: Path) -> None:
 def test_signals_are_heard_while_a_report_waits_for_its_reader(tmp_path: Path) -> None:
     """The first comes too late for the finished video, the second ends the wait."""
     write_timeline(tmp_path, 12)
-    with child("render", "mix.json", "--report", "-", cwd=tmp_path) as process:
-        poll(lambda: (tmp_path / "mix.mp4").exists() and len(names(tmp_path)) == 2)
+    with child("render", "mix.json", "--report", "-", "--no-cache", cwd=tmp_path) as process:
+        poll(lambda: (tmp_path / "mix.mp4").exists() and names(tmp_path) == [".mix.mp4.lock", "mix.json", "mix.mp4"])
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -210,7 +210,7 @@ def test_signals_are_heard_while_a_report_waits_for_its_reader(tmp_path: Path) -
 def test_a_render_ends_by_signal_though_nobody_reads_its_log(tmp_path: Path) -> None:
     """Its log is longer than the pipe holds."""
     write_timeline(tmp_path, 300)
-    with child("render", "mix.json", "-v", cwd=tmp_path) as process:
+    with child("render", "mix.json", "-v", "--no-cache", cwd=tmp_path) as process:
         poll(lambda: bool(list(tmp_path.glob(".clipcut-*/*.mov"))))
         process.send_signal(signal.SIGINT)
         process.wait(60)

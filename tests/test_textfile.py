@@ -54,7 +54,7 @@ def sums(name: str, reports: list[dict[str, Any]]) -> dict[str, float]:
         for clip in report["clips"]:
             counts[f'render_clip_total{{status="{clip["status"]}",timeline="{name}"}}'] += 1
             counts[f'render_clip_duration_ms_sum{{timeline="{name}"}}'] += clip["duration_ms"]
-            counts[f'render_clip_duration_ms_count{{timeline="{name}"}}'] += 1
+            counts[f'render_clip_duration_ms_count{{timeline="{name}"}}'] += clip["parallel_slot"] is not None
             for attempt in clip["attempts"]:
                 if attempt["outcome"] == "failed":
                     counts[f'render_clip_failures_total{{reason="{attempt["reason"]}",timeline="{name}"}}'] += 1
@@ -258,7 +258,7 @@ def test_a_textfile_that_can_not_be_is_a_mistake(
 def test_a_render_ended_by_a_signal_shows(tmp_path: Path) -> None:
     """Nothing in flight, what was done is counted, the run is interrupted."""
     write_timeline(tmp_path, CLIPS * 40, width=1280, height=720)
-    with child("render", "mix.json", "--prom-textfile", "mix.prom", cwd=tmp_path) as process:
+    with child("render", "mix.json", "--no-cache", "--prom-textfile", "mix.prom", cwd=tmp_path) as process:
         poll(lambda: bool(list(tmp_path.glob(".clipcut-*/*.mov"))))
         running = of(tmp_path)
         process.send_signal(signal.SIGTERM)

@@ -41,7 +41,8 @@ class Shelf:
     folder: Path
     threads: trio.CapacityLimiter
     warn: Callable[[str, str], None]
-    _has_failed: bool = False
+    _sources: set[str] = attrs.field(init=False, factory=set)
+    _has_failed: bool = attrs.field(init=False, default=False)
 
     async def find(self, edit: Edit, identity: str) -> tuple[CutFile, ...]:
         """Return a clip's pieces as an earlier render finished them; nothing if none has."""
@@ -90,7 +91,21 @@ class Shelf:
 
     def segments(self, identity: str) -> "Segments":
         """Return where the segments of one source are kept."""
-        return Segments(self, identity)
+        self._sources.add(_prefix(identity))
+        return Segments(self, _prefix(identity))
+
+    async def forget_segments(self) -> None:
+        """Drop every segment of this render's sources: all clips are finished.
+
+        A render that is killed between keeping a clip and dropping its segments leaves some that nobody asks for.
+        """
+        for prefix in self._sources:
+            await self.in_thread(self.store.drop_all, "segments", prefix)
+
+
+def _prefix(identity: str) -> str:
+    """Return how the keys of a source's segments begin."""
+    return digest(identity)[:32]
 
 
 def _pieces(facts: Mapping[str, Any], place: Callable[[str], Path]) -> tuple[CutFile, ...]:
@@ -113,12 +128,12 @@ class Segments:
     """
 
     shelf: Shelf
-    identity: str
+    prefix: str
 
     def _key(self, item: "Item") -> str:
         secret = (redact_url(item.key.url), item.key.iv.hex()) if item.key is not None else None
         resource = item.resource
-        return digest(self.identity, redact_url(resource.url), resource.byte_range, secret, item.is_head)
+        return self.prefix + digest(redact_url(resource.url), resource.byte_range, secret, item.is_head)[:32]
 
     async def find(self, item: "Item", path: Path) -> bool:
         """Put a segment at ``path``, if it is here; return whether it is."""

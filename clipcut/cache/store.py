@@ -182,6 +182,11 @@ class Store:
         """Remove an entry. Never raises."""
         self._remove(self._path(kind, key))
 
+    def drop_all(self, kind: str, prefix: str) -> None:
+        """Remove every entry whose key begins so. Never raises."""
+        for entry in (self._root / kind / prefix[:_BRANCH]).glob(f"{prefix}*"):
+            self._remove(entry)
+
     def _remove(self, entry: Path) -> None:
         """Take an entry out of its place in one step, then remove it."""
         gone = self._work / f"gone-{secrets.token_hex(8)}"

@@ -132,8 +132,8 @@ class Stage:
         span = item.resource.byte_range
         return self._shadow is not None and span is not None and self._shadow.has(*span)
 
-    async def release(self, reader: int) -> None:
-        """Forget a reader, and drop what nobody needs any more."""
+    async def release(self, reader: int, *, is_over: bool = True) -> None:
+        """Forget a reader, and drop what nobody needs any more; of a reader that was cancelled, a later render may."""
         gone = []
         for item in self._wanted.pop(reader, ()):
             readers = self._readers[item]
@@ -144,7 +144,7 @@ class Stage:
         for item, shared in gone:
             if shared is not None and (path := shared.value) is not None:
                 await trio.to_thread.run_sync(_unlink, path, limiter=self._threads)
-                if self._kept is not None:
+                if self._kept is not None and is_over:
                     await self._kept.drop(item)
 
     async def get(self, item: Item, told: Told) -> Path:

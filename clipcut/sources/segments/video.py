@@ -89,11 +89,16 @@ class SegmentedVideo:
     async def parts(self, edit: Edit) -> AsyncIterator[Sequence[SegmentedPart]]:
         """Give what a clip is cut from; what only it needed is gone when the block is left."""
         parts = self.split(edit)
+        is_over = False
         try:
             yield parts
+            is_over = True
+        except SourceError:
+            is_over = True
+            raise
         finally:
             with trio.CancelScope(shield=True):
-                await self.stage.release(edit.index)
+                await self.stage.release(edit.index, is_over=is_over)
                 for part in parts:
                     await part.clear()
 
