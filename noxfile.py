@@ -44,6 +44,20 @@ def network(session: nox.Session) -> None:
 
 
 @nox.session
+def cache(session: nox.Session) -> None:
+    """Run the benchmark of the cache: the first render, the same again, after an edit, by a deadline."""
+    session.install("-e", ".[dev]")
+    session.run("python", "tests/bench/bench_cache.py", *session.posargs)
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """Kill 25 renders at moments by chance, and see that they go on where they stopped."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "tests/test_resume.py", *session.posargs, env={"CLIPCUT_KILL_ROUNDS": "25"})
+
+
+@nox.session
 def exact(session: nox.Session) -> None:
     """Render a large case and read every frame and click back."""
     session.install("-e", ".[dev]")

@@ -105,7 +105,10 @@ class FFmpegCutter:
         else:
             assert self.remote is not None  # noqa: S101  a plan with network sources has one
             identity = await self.remote.identity(edit, rung, told)
-        return await self.shelf.find(edit, identity) if identity is not None else ()
+        pieces = await self.shelf.find(edit, identity) if identity is not None else ()
+        if pieces and rung.method is Method.REMOTE and self.remote is not None:
+            await self.remote.pass_over(edit, rung)
+        return pieces
 
     async def cut(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Cut an edit from a rung.

@@ -307,3 +307,21 @@ def test_cache_commands_say_what_they_find(tmp_path: Path, capfd: pytest.Capture
     assert 0 == run(["cache", "clear", *flags])
     assert "removed 0 finished clips" in capfd.readouterr().out
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.media
+def test_only_what_new_clips_need_is_fetched(tmp_path: Path, packaged: str) -> None:
+    """Of a first segment that only a finished clip needs, no more than its head; nothing of the others."""
+    source = make_source(tmp_path / "source.mp4", ffmpeg=packaged, source_id=1, seconds=12, pattern=False)
+    package(source, tmp_path / "www", ffmpeg=packaged, seconds=2)
+    clips = [{"video_id": "v", "start": start, "duration": 0.6} for start in (0.3, 4.2)]
+    with serving(tmp_path / "www") as origin:
+        for wanted in (clips, [*clips, {"video_id": "v", "start": 8.2, "duration": 0.6}]):
+            asked(origin)
+            document = timeline(wanted, {"v": f"{origin.url}/index.m3u8"})
+            rendered = render(tmp_path, document, "--concurrency", "1", ffmpeg=packaged)
+            assert_picture(rendered, document, MEDIA, ffmpeg=packaged)
+        paths = {(seen.path, seen.range is not None) for seen in origin.requests}
+
+    assert [True, True, False] == cached(rendered)
+    assert {("/index.m3u8", False), ("/s000.ts", True), ("/s004.ts", False)} == paths

@@ -266,3 +266,52 @@ def test_what_was_late_is_made_by_the_next_render(tmp_path: Path, site: Site, pa
     report = read_report(tmp_path / "mix.report.json")
     assert [True, False] == [clip["cached"] for clip in report["clips"]]
     assert_picture(Rendered(0, tmp_path / "mix.mp4", report), document, MEDIA, ffmpeg=packaged)
+
+
+def test_two_renders_over_one_cache_are_both_right_though_they_are_killed(
+    tmp_path: Path, site: Site, usual: tuple[float, bytes], packaged: str
+) -> None:
+    """Different outputs, half of whose clips are the same; both are killed and started again, at once."""
+    dice = random.Random(SEED)
+    documents = {}
+    for name, wanted in (("a", clips()[:30]), ("b", clips()[10:])):
+        (tmp_path / name / "work").mkdir(parents=True)
+        documents[name] = site.document() | {"clips": wanted}
+        (tmp_path / name / "mix.json").write_text(json.dumps(documents[name]))
+    cache = ("--cache-dir", str(tmp_path / "cache"))
+    for moment in (dice.uniform(0.3, usual[0]), dice.uniform(0.3, usual[0]), None):
+        both = [start(tmp_path / name, *cache) for name in documents]
+        for process in both:
+            try:
+                process.wait(moment or 120)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+        for process in both:
+            process.wait()
+
+    for name, document in documents.items():
+        report = read_report(tmp_path / name / "mix.report.json")
+        assert (0, 30) == (report["exit_code"], report["clip_stats"]["success_tasks"])
+        assert_picture(Rendered(0, tmp_path / name / "mix.mp4", report), document, MEDIA, ffmpeg=packaged)
+    (root,) = (tmp_path / "cache").iterdir()
+    assert (40, 0) == (cache_info(root).clips, cache_info(root).segments)
+    assert [] == list((root / "work").iterdir())
+
+
+def test_of_two_renders_of_one_output_one_wins(tmp_path: Path, site: Site, packaged: str) -> None:
+    """Started together: one is right, the other leaves with 4; after ``kill -9`` a restart gets the lock at once."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "mix.json").write_text(json.dumps(site.document()))
+    both = [start(tmp_path), start(tmp_path)]
+    assert [0, 4] == sorted(process.wait(120) for process in both)
+    assert_picture(
+        Rendered(0, tmp_path / "mix.mp4", read_report(tmp_path / "mix.report.json")),
+        site.document(),
+        MEDIA,
+        ffmpeg=packaged,
+    )
+    with start(tmp_path, "--no-cache") as process:
+        poll(lambda: bool(list((tmp_path / "work").glob(".clipcut-*/*.mov"))))
+        process.send_signal(signal.SIGKILL)
+    with start(tmp_path) as process:
+        assert 0 == process.wait(120)

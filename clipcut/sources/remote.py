@@ -62,6 +62,10 @@ class Remote:
         """Return what a clip's source is known by; see ``RemoteVideo``."""
         return await self.video(edit.clip.video_id, rung).identity(edit, told)
 
+    async def pass_over(self, edit: Edit, rung: Rung) -> None:
+        """Expect a clip no more: what only it would need isn't fetched, or kept, for it."""
+        await self.video(edit.clip.video_id, rung).pass_over(edit)
+
     def video(self, video_id: str, rung: Rung) -> RemoteVideo:
         """Return a source; the first that asks makes it."""
         if video_id not in self._videos:

@@ -131,6 +131,12 @@ class RemoteVideo:
         finally:
             self._ended.add(edit.index)
 
+    async def pass_over(self, edit: Edit) -> None:
+        """Expect a clip no more: it was finished before."""
+        self._ended.add(edit.index)
+        if isinstance(video := self._opened.value, SegmentedVideo):
+            await video.stage.release(edit.index, is_over=False)
+
     async def identity(self, edit: Edit, told: Told) -> str | None:
         """Return what the source is known by, as far as a clip is cut from it; None if it can't be told from another.
 

@@ -47,6 +47,9 @@ class Remote(Protocol):
         """
         ...
 
+    async def pass_over(self, edit: Edit, rung: Rung) -> None:
+        """Expect an edit no more: it was finished before."""
+
     async def identity(self, edit: Edit, rung: Rung, told: Told) -> str | None:
         """Return what an edit's source is known by, as far as it is cut; None if it can't be known from another."""
         ...

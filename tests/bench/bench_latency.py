@@ -69,7 +69,7 @@ def measure(where: str, concurrency: int, arguments: argparse.Namespace, folder:
         ffmpeg = str(write_slow_runner(folder / "slow-ffmpeg", ffmpeg, arguments.latency))
     program = [__file__, "--as-origin", str(arguments.latency)] if where == "origin" else ["-m", "clipcut"]
     limits = ["--concurrency", str(concurrency), "--per-video", str(arguments.per_video)]
-    flags = ["-o", str(output), "--ffmpeg", ffmpeg, *limits, "-q"]
+    flags = ["-o", str(output), "--ffmpeg", ffmpeg, *limits, "-q", "--no-cache"]
     began = time.perf_counter()
     subprocess.run([sys.executable, *program, "render", str(arguments.case), *flags], check=True)
     wall = time.perf_counter() - began

@@ -28,9 +28,11 @@ from clipcut.ffmpeg.tools import find_ffmpeg
 
 
 def run_clipcut(timeline: Path, output: Path, ffmpeg: str, concurrency: int) -> None:
-    """Render with clipcut in a process of its own, as a user does."""
+    """Render with clipcut in a process of its own, as a user does; its cache is empty at first."""
     command = [sys.executable, "-m", "clipcut", "render", str(timeline), "-o", str(output), "--ffmpeg", ffmpeg]
-    subprocess.run([*command, "--concurrency", str(concurrency), "--force", "-q"], check=True)
+    with tempfile.TemporaryDirectory() as cache:
+        flags = ["--concurrency", str(concurrency), "--force", "-q", "--cache-dir", cache]
+        subprocess.run([*command, *flags], check=True)
 
 
 def run_plain(timeline: Path, output: Path, ffmpeg: str, at_once: int) -> None:

@@ -57,7 +57,9 @@ def main() -> int:
     )
     timeline, output = write_timeline(case / "exact.json", document), case / "exact.mp4"
     command = [sys.executable, "-m", "clipcut", "render", str(timeline), "-o", str(output), "--ffmpeg", ffmpeg]
-    code, memory, files = watched([*command, "--concurrency", str(arguments.concurrency), "--force", "-q"])
+    code, memory, files = watched(
+        [*command, "--concurrency", str(arguments.concurrency), "--force", "-q", "--no-cache"]
+    )
     stats = json.loads(output.with_suffix(".report.json").read_text())["clip_stats"]
 
     media = {f"v{number}": Numbered(number, frames=SECONDS * 30) for number in range(1, VIDEOS + 1)}
