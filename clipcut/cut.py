@@ -26,6 +26,7 @@ from clipcut.ffmpeg.need import UncoveredError
 from clipcut.ffmpeg.probe import MediaInfo, parse_rotation, probe
 from clipcut.ffmpeg.process import STALL_S, Completed, run
 from clipcut.ffmpeg.tools import Tool
+from clipcut.fill import Fills
 from clipcut.limits import Limits
 from clipcut.plan import Edit, Method, Rung
 from clipcut.results import CutFile
@@ -82,12 +83,13 @@ class FFmpegCutter:
     _probes: Looks[MediaInfo] = attrs.field(init=False)
     _identities: Looks[LocalIdentity | None] = attrs.field(init=False)
     _hdr_told: set[str] = attrs.field(init=False, factory=set)
-    _fills: dict[object, CutFile] = attrs.field(init=False, factory=dict)
+    _fills: Fills = attrs.field(init=False)
     _placeholder_warned: set[Path] = attrs.field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
         """Share one set of probes among all clips."""
         self._probes = Looks(self.probe)
+        self._fills = Fills(self.output, self.folder, self.limits.threads, self._conform_placeholder)
         self._identities = Looks(partial(self._in_thread, local_identity))
 
     async def find(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
@@ -99,16 +101,20 @@ class FFmpegCutter:
         if self.shelf is None:
             await trio.lowlevel.checkpoint()
             return ()
-        if rung.method is Method.LOCAL:
-            found = await self._identities.get(Path(rung.location))
-            identity = found.text if found is not None else None
-        else:
-            assert self.remote is not None  # noqa: S101  a plan with network sources has one
-            identity = await self.remote.identity(edit, rung, told)
+        identity = await self._identity(edit, rung, told)
         pieces = await self.shelf.find(edit, identity) if identity is not None else ()
         if pieces and rung.method is Method.REMOTE and self.remote is not None:
             await self.remote.pass_over(edit, rung)
         return pieces
+
+    async def _identity(self, edit: Edit, rung: Rung, told: Told) -> str | None:
+        if rung.method is Method.LOCAL:
+            found = await self._identities.get(Path(rung.location))
+            return found.text if found is not None else None
+        assert self.remote is not None  # noqa: S101  a plan with network sources has one
+        while True:
+            with contextlib.suppress(RenewedError):
+                return await self.remote.identity(edit, rung, told)
 
     async def cut(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Cut an edit from a rung.
@@ -238,28 +244,18 @@ class FFmpegCutter:
     async def _fill(self, edit: Edit) -> CutFile:
         """Fill a slot with the placeholder clip; if that is missing or broken, with plain black and silence."""
         asset = self.placeholder()
-        alike = (asset, edit.slot.frames, edit.slot.samples, *build.sound_facts(edit))
-        if (kept := self._fills.get(alike)) is not None:
-            with contextlib.suppress(OSError):  # a file system without links
-                return await self._in_thread(link_cut, kept, self.folder / edit.stem)
-        cut = await self._fill_anew(edit, asset)
-        with contextlib.suppress(OSError):
-            self._fills[alike] = await self._in_thread(link_cut, cut, self.folder / f"fill-{edit.stem}")
-        return cut
-
-    async def _fill_anew(self, edit: Edit, asset: Path) -> CutFile:
         try:
-            return await self._conform_placeholder(edit, await self._probes.get(asset))
+            return await self._fills.fill(edit, await self._probes.get(asset))
         except SourceError as exc:
             if asset not in self._placeholder_warned:
                 self._placeholder_warned.add(asset)
                 words = f"The placeholder clip can't be used, black is shown instead: {exc}"
                 self.listener.warning("placeholder.broken", words)
-            return await self._conform_placeholder(edit, None)
+            return await self._fills.fill(edit, None)
 
-    async def _conform_placeholder(self, edit: Edit, asset: MediaInfo | None) -> CutFile:
+    async def _conform_placeholder(self, edit: Edit, asset: MediaInfo | None, in_order: bool) -> CutFile:
         def argv(targets: build.Targets) -> list[str]:
-            return build.placeholder_argv(self.tool.path, edit, asset, self.output, targets)
+            return build.placeholder_argv(self.tool.path, edit, asset, self.output, targets, in_order=in_order)
 
         called = asset.called if asset is not None else "black"
         return await self._encode(edit, Method.PLACEHOLDER, called, argv, lambda _: None)
@@ -309,23 +305,6 @@ def _excerpt_files(path: Path) -> Iterator[Path]:
     finally:
         for suffix in (".video", ".sound"):
             path.with_suffix(suffix).unlink(missing_ok=True)
-
-
-def link_cut(cut: CutFile, stem: Path) -> CutFile:
-    """Give a finished piece another name, with ``.mov`` and ``.pcm`` behind it; the files themselves are shared.
-
-    Raises:
-        OSError: The file system has no links.
-    """
-    found = []
-    for path, suffix in ((cut.video, ".mov"), (cut.sound, ".pcm")):
-        target = stem.with_name(f"{stem.name}{suffix}")
-        target.unlink(missing_ok=True)  # a rung that failed before may have left one
-        if path is not None:
-            target.hardlink_to(path)
-        found.append(target if path is not None else None)
-    assert found[0] is not None  # noqa: S101  every piece has a picture
-    return attrs.evolve(cut, video=found[0], sound=found[1])
 
 
 def remove_cut(cut: CutFile) -> None:

@@ -241,10 +241,14 @@ def _exactly(samples: int) -> list[str]:
     return [f"apad=whole_len={samples}", f"atrim=end_sample={samples}"]
 
 
+def fade_samples(edit: Edit, audio: AudioProfile) -> int:
+    """Return how many samples a fade at either end of a clip has."""
+    return min(round_half_up(audio.fade_ms * audio.sample_rate / 1000), edit.slot.samples // 2)
+
+
 def _fades(edit: Edit, audio: AudioProfile) -> list[str]:
     """Return the short fades that keep a cut from clicking; none where the sound runs on from clip to clip."""
-    samples = edit.slot.samples
-    length = min(round_half_up(audio.fade_ms * audio.sample_rate / 1000), samples // 2)
+    samples, length = edit.slot.samples, fade_samples(edit, audio)
     if not length:
         return []
     fades = [f"afade=t=in:ss=0:ns={length}"] if edit.fades_in else []
@@ -315,8 +319,14 @@ def placeholder_argv(
     asset: MediaInfo | None,
     output: Output,
     targets: Targets,
+    *,
+    in_order: bool = False,
 ) -> list[str]:
-    """Return the command that fills a slot with the placeholder, looped or cut; with ``asset`` None, plain black."""
+    """Return the command that fills a slot with the placeholder, looped or cut; with ``asset`` None, plain black.
+
+    ``in_order`` asks for no frame that needs a later one. That is a matter of choice and not of form for x264, so the
+    parameter sets are those of every other clip; the choice is not certain for every preset.
+    """
     size, rate = f"{output.width}x{output.height}", _rate_text(output.fps)
     if asset is None:
         source = ["-f", "lavfi", "-i", f"color=c=black:s={size}:r={rate}"]
@@ -328,7 +338,8 @@ def placeholder_argv(
     picture = [f"fps=fps={rate}:round=near", f"trim=end_frame={edit.slot.frames}", *sign_of_life, *conform]
     argv = [*_base(ffmpeg), *source, "-filter_threads", "1"]
     video_map = f"0:{asset.video.index}" if asset is not None else "0:v:0"
-    argv += ["-map", video_map, "-vf", ",".join(picture), *_encode_video(output, targets)]
+    argv += ["-map", video_map, "-vf", ",".join(picture)]
+    argv += [*(["-x264-params", "b-bias=-100"] if in_order else []), *_encode_video(output, targets)]
     if asset is not None and asset.audio is not None and not edit.is_silent:
         sound = ",".join(_sound_filters(edit, output.audio))
         argv += ["-map", f"0:{asset.audio.index}", "-af", sound, *_encode_sound(targets.sound)]

@@ -4,6 +4,7 @@ Every timestamp is set by whole frames: what a container rounds, or a reader add
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -66,6 +67,40 @@ def count_frames(path: Path, fps: Fraction) -> int:
     if times != list(range(len(times))):
         raise SourceError(Reason.FFMPEG, "the clip's frames do not lie on the output's frame grid")
     return len(times)
+
+
+def is_in_order(path: Path) -> bool:
+    """Tell whether a file's frames are stored in the order they are shown in: then none needs a later one."""
+    with _translated("read a placeholder"), _open(path) as container:
+        times = [packet.pts or 0 for packet in _packets(container, container.streams.video[0])]
+    return times == sorted(times)
+
+
+def copy_head(path: Path, frames: int, fps: Fraction, target: Path) -> None:
+    """Copy the first frames of a file whose frames are in order.
+
+    Raises:
+        RenderError: No room, or there are fewer.
+    """
+    import av  # noqa: PLC0415
+
+    options = {"video_track_timescale": str(fps.numerator)}
+    with (
+        _translated("cut a placeholder"),
+        _open(path) as source,
+        av.open(f"file:{target}", "w", format="mov", container_options=options) as container,
+    ):
+        stream = container.add_stream_from_template(source.streams.video[0])
+        stream.time_base = 1 / fps
+        copied = 0
+        for packet in itertools.islice(_packets(source, source.streams.video[0]), frames):
+            packet.stream, packet.time_base = stream, 1 / fps
+            packet.pts = packet.dts = copied
+            packet.duration = 1
+            container.mux(packet)
+            copied += 1
+    if copied != frames:
+        raise RenderError(f"A placeholder has {copied} frames instead of {frames}; please report this.")
 
 
 class VideoTrack:

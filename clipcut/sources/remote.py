@@ -59,8 +59,19 @@ class Remote:
             raise
 
     async def identity(self, edit: Edit, rung: Rung, told: Told) -> str | None:
-        """Return what a clip's source is known by; see ``RemoteVideo``."""
-        return await self.video(edit.clip.video_id, rung).identity(edit, told)
+        """Return what a clip's source is known by; see ``RemoteVideo``.
+
+        Raises:
+            RenewedError: The source was found to have changed, and was opened anew: try once more.
+            SourceError: It can't be had or used.
+        """
+        video = self.video(edit.clip.video_id, rung)
+        try:
+            return await video.identity(edit, told)
+        except SourceError as exc:
+            if self._may_renew(edit.clip.video_id, rung, video, exc):
+                raise RenewedError from exc
+            raise
 
     async def pass_over(self, edit: Edit, rung: Rung) -> None:
         """Expect a clip no more: what only it would need isn't fetched, or kept, for it."""

@@ -51,7 +51,10 @@ class Remote(Protocol):
         """Expect an edit no more: it was finished before."""
 
     async def identity(self, edit: Edit, rung: Rung, told: Told) -> str | None:
-        """Return what an edit's source is known by, as far as it is cut; None if it can't be known from another."""
+        """Return what an edit's source is known by, as far as it is cut; None if it can't be known from another.
+
+        Raises ``SourceError``, or ``RenewedError`` if it is worth a second try.
+        """
         ...
 
 
