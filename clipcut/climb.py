@@ -11,6 +11,9 @@ from clipcut.events import Listener, Retry
 from clipcut.plan import Edit, Method, Rung
 from clipcut.results import Attempt, CutFile, Outcome
 
+LATE_LOOK_S = 2.0
+"""How long a clip may still look whether it was finished before when the deadline is past, in seconds."""
+
 _Work = Callable[[Rung], Awaitable[tuple[CutFile, ...]]]
 
 
@@ -53,7 +56,12 @@ class Climb:
             if rung.method is Method.PLACEHOLDER or self.is_late:
                 return ()
             before = len(self.attempts)
-            if cut := await self._until_late(rung, self._find):
+            if trio.current_time() >= self._deadline and self._cutter.knows(self._edit, rung):
+                # what was finished before is no less finished for that
+                deadline = trio.current_time() + LATE_LOOK_S
+            else:
+                deadline = self._deadline
+            if cut := await self._until_late(rung, self._find, deadline):
                 return cut
             if len(self.attempts) == before:  # it can be had, and wasn't finished
                 return ()
@@ -64,12 +72,12 @@ class Climb:
         for rung in self._edit.ladder[len(self.attempts) :]:
             if rung.method is Method.PLACEHOLDER:
                 return await self._try(rung, self._cut) if self._may_fill else ()
-            if not self.is_late and (cut := await self._until_late(rung, self._cut)):
+            if not self.is_late and (cut := await self._until_late(rung, self._cut, self._deadline)):
                 return cut
         return ()
 
-    async def _until_late(self, rung: Rung, work: _Work) -> tuple[CutFile, ...]:
-        with trio.CancelScope(deadline=self._deadline):
+    async def _until_late(self, rung: Rung, work: _Work, deadline: float) -> tuple[CutFile, ...]:
+        with trio.CancelScope(deadline=deadline):
             return await self._try(rung, work)
         # nothing else comes here but the end of the scope
         self.is_late = True

@@ -23,7 +23,7 @@ from clipcut.ffmpeg import argv as build
 from clipcut.ffmpeg.excerpt import Excerpt, make_excerpt
 from clipcut.ffmpeg.mux import count_frames
 from clipcut.ffmpeg.need import UncoveredError
-from clipcut.ffmpeg.probe import MediaInfo, parse_rotation, probe
+from clipcut.ffmpeg.probe import MediaInfo, file_identity, parse_rotation, probe
 from clipcut.ffmpeg.process import STALL_S, Completed, run
 from clipcut.ffmpeg.tools import Tool
 from clipcut.fill import Fills
@@ -45,6 +45,10 @@ _REFUSED = re.compile(r"not on whitelist|[Pp]icture size .* (is invalid|exceeds)
 
 class Cutter(Protocol):
     """Whoever makes a clip's file: FFmpeg here, a fake in tests."""
+
+    def knows(self, edit: Edit, rung: Rung) -> bool:
+        """Tell whether ``find`` needs nobody else to answer."""
+        ...
 
     async def find(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Return what an earlier render made of a rung; nothing if there is none; raises as ``cut`` does."""
@@ -92,6 +96,12 @@ class FFmpegCutter:
         self._fills = Fills(self.output, self.folder, self.limits.threads, self._conform_placeholder)
         self._identities = Looks(partial(self._in_thread, local_identity))
 
+    def knows(self, edit: Edit, rung: Rung) -> bool:
+        """Tell whether ``find`` needs nobody else to answer: the file is local, or its source was asked already."""
+        if self.shelf is None or rung.method is Method.PLACEHOLDER:
+            return False
+        return rung.method is Method.LOCAL or (self.remote is not None and self.remote.is_known(edit, rung))
+
     async def find(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Return what an earlier render made of a rung; nothing if there is none.
 
@@ -103,8 +113,10 @@ class FFmpegCutter:
             return ()
         identity = await self._identity(edit, rung, told)
         pieces = await self.shelf.find(edit, identity) if identity is not None else ()
-        if pieces and rung.method is Method.REMOTE and self.remote is not None:
-            await self.remote.pass_over(edit, rung)
+        if pieces and self.remote is not None:
+            for other in edit.ladder:
+                if other.method is Method.REMOTE:
+                    await self.remote.pass_over(edit, other)
         return pieces
 
     async def _identity(self, edit: Edit, rung: Rung, told: Told) -> str | None:
@@ -144,8 +156,10 @@ class FFmpegCutter:
         pieces = (await self._cut_part(LocalPart(edit, path, self._probes), Method.LOCAL, told),)
         if self.shelf is not None:
             found, info = await self._identities.get(path), await self._probes.get(path)
-            if found is not None and found.seen == info.identity:  # else it has changed since it was looked at
-                await self.shelf.keep(edit, found.text, pieces)
+            with contextlib.suppress(OSError):
+                now = await self._in_thread(file_identity, path)
+                if found is not None and found.seen == info.identity == now:  # else it changed meanwhile
+                    await self.shelf.keep(edit, found.text, pieces)
         return pieces
 
     async def _cut_remote(self, remote: Remote, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:

@@ -115,8 +115,8 @@ class Extraction:
                 is_cached=is_cached,
                 cut=cut,
             )
-            if cut or place.parallel_slot is not None:  # else it was cancelled before it came to anything
-                self._note(result)
+            if cut or place.parallel_slot is not None or status is Status.FAILED:
+                self._note(result)  # else it was cancelled before it came to anything
         return result
 
     def _note(self, result: ClipResult) -> None:

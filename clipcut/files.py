@@ -143,11 +143,12 @@ def _new_file(target: Path) -> tuple[int, Path]:
         path = target.with_name(f"{_stem(target)}.{secrets.token_hex(4)}{_PART}")
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         _temporaries.add(path)
+        is_ours = True
         with contextlib.suppress(OSError):  # a file system without locks
-            take(descriptor)
-        if os.fstat(descriptor).st_nlink:
+            is_ours = take(descriptor)
+        if is_ours and os.fstat(descriptor).st_nlink:
             return descriptor, path
-        os.close(descriptor)  # swept away before it had its lock
+        os.close(descriptor)  # swept away before it had its lock, or about to be
         _temporaries.discard(path)
 
 

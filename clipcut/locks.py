@@ -28,6 +28,14 @@ def take(descriptor: int) -> bool:
     return True
 
 
+def _open(path: Path, flags: int) -> int:
+    """Open for writing, as NFS locks nothing else; where that isn't allowed, for reading."""
+    try:
+        return os.open(path, os.O_RDWR | flags, 0o666)
+    except (PermissionError, IsADirectoryError):
+        return os.open(path, os.O_RDONLY | flags, 0o666)
+
+
 def lock_file(path: Path, flags: int = os.O_CREAT) -> int | None:
     """Open a file (and make it, unless ``flags`` say otherwise) and lock it, as long as it stays open.
 
@@ -38,7 +46,7 @@ def lock_file(path: Path, flags: int = os.O_CREAT) -> int | None:
         OSError: It can't be opened, or the file system knows no locks.
     """
     while True:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o666)
+        descriptor = _open(path, os.O_NOFOLLOW | os.O_NONBLOCK | flags)
         try:
             is_ours = take(descriptor)
         except OSError:

@@ -76,12 +76,12 @@ class _Ear:
         while not self._stopped.is_set():
             try:
                 client = redis.Redis.from_url(self._watch.url, **_options())
-            except ValueError:  # its words may quote a part of a password
+            except (ValueError, TypeError):  # their words may quote a part of a password
                 self._warn_once(f"{URL_VARIABLE} holds no address of a Redis; write redis://HOST:PORT/0")
                 return
             try:
                 self._take_messages(client)
-            except (redis.RedisError, OSError) as exc:
+            except (redis.RedisError, OSError, UnicodeError, TypeError) as exc:
                 where = redact_url(self._watch.url)
                 self._warn_once(f"{where} can't be reached ({type(exc).__name__}); it is tried again in silence")
             self._stopped.wait(self._wait_s)

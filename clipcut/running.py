@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import traceback
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -19,7 +19,7 @@ from clipcut.events import Listener, Listeners
 from clipcut.files import OutputLock, lock_output, write_atomic
 from clipcut.lines import Lines
 from clipcut.log import LogListener, make_logger, wants_colours
-from clipcut.pipeline import Render, open_render
+from clipcut.pipeline import Render, error_text, open_render, telling_error
 from clipcut.preflight import Job
 from clipcut.progress import Display, make_display
 from clipcut.reload_file import FileWatch
@@ -27,7 +27,7 @@ from clipcut.reload_redis import redis_watch
 from clipcut.report import RunFacts, build_report, clip_stats, report_bytes
 from clipcut.results import RenderResult, RenderStatus
 from clipcut.settings import Settings
-from clipcut.signals import until_signalled
+from clipcut.signals import hear_no_hangup, until_signalled
 from clipcut.streams import writer_of
 from clipcut.summary import summary_lines
 from clipcut.textfile import Textfile, open_textfile
@@ -80,7 +80,7 @@ class Session:
             with self.display or contextlib.nullcontext():
                 async with trio.open_nursery() as beside:
                     for task in self._beside(steps, file, listener):
-                        beside.start_soon(task)
+                        beside.start_soon(_harmless, task, listener)
                     await steps.attempt()
                     beside.cancel_scope.cancel()
 
@@ -151,6 +151,14 @@ class Session:
         except (OSError, ValueError) as exc:
             why = exc.strerror if isinstance(exc, OSError) else exc
             self._tell(f"clipcut: the report can't be written to {where or 'standard output'}: {why}")
+
+
+async def _harmless(task: Callable[[], Awaitable[None]], listener: Listener) -> None:
+    """Do something beside a render; a bug in it is told, and doesn't end the render."""
+    try:
+        await task()
+    except* Exception as group:
+        listener.warning("render.task_failed", error_text(telling_error(group)))
 
 
 def _is_foreseen(failure: BaseException) -> bool:
@@ -263,6 +271,8 @@ def run_render(job: Job, facts: RunFacts, manner: Manner) -> int:
         LockedError: Another render of this output is at work.
         SettingsError: The log file can't be opened.
     """
+    if job.settings.config_path is not None:
+        hear_no_hangup()
     lock, why_none = trio.run(_lock, job)
     try:
         with open_session(job, facts, manner) as session:

@@ -21,6 +21,12 @@ def _wanted() -> list[signal.Signals]:
     return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
+def hear_no_hangup() -> None:
+    """Let a SIGHUP pass by until ``until_signalled`` hears it: it means that something is read anew, which will be."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
+
+
 def _end_at_once(number: int) -> NoReturn:
     """Leave no temporary file where that can be had at once; children end as their guards see our pipes close."""
     remove_temporaries()

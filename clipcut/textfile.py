@@ -150,12 +150,23 @@ def note_refusal(flags: Mapping[str, Any], exit_code: int) -> None:
     """
     with contextlib.suppress(OSError):  # the current folder is gone, say: what the user needs to know was said
         found = settings_as_known(("prom_textfile", "job"), flags, os.environ, Path.cwd())
-        if found["prom_textfile"] is None or is_special(path := Path(found["prom_textfile"])):
+        if found["prom_textfile"] is None or not _is_ours(path := Path(found["prom_textfile"])):
             return
         timeline = flags.get("timeline") or "--"
         job = found["job"] or (default_job(timeline) if timeline[:1] != "-" or timeline == "-" else _owner(path))
         if job is not None:
             open_textfile(path, job, lambda _, __: None).refuse(exit_code)
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a path, that nobody has checked, may be written to: nothing is there, or metrics of clipcut's."""
+    if not path.is_symlink() and not path.exists():
+        return not is_special(path)
+    try:
+        older = _read(path, "")
+    except (OSError, ValueError):
+        return False
+    return not is_special(path) and bool(older.values or older.others)
 
 
 def _owner(path: Path) -> str | None:

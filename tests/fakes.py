@@ -30,6 +30,10 @@ class FakeCutter:
     at_work: int = 0
     peak: int = 0
 
+    def knows(self, edit: Edit, rung: Rung) -> bool:
+        """Know of all that was finished."""
+        return (edit.name, rung.method) in self.finished
+
     async def find(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Find what was finished before."""
         await trio.lowlevel.checkpoint()

@@ -202,3 +202,18 @@ async def test_a_finished_clip_never_comes_to_work(autojump_clock: trio.testing.
     assert [("c2", Method.REMOTE)] == cutter.calls
     assert ["c2"] == [name for event, name in listener.events if event == "started"]
     assert 1 == limits.peak_parallelism
+
+
+async def test_what_was_finished_before_is_found_after_the_deadline_too(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Three finished clips wait behind one that hangs: only that one is late."""
+    extraction, _ = late(6, 2.5)
+    names = [f"c{n}" for n in range(1, 6)]
+    cutter = FakeCutter(seconds=10**6, finished=frozenset((name, Method.REMOTE) for name in names))
+    extraction._limits.change(1, 1, 3, None)
+
+    await extraction.run(cutter)
+
+    assert [Status.FALLBACK_PLACEHOLDER] + [Status.SUCCESS] * 5 == [one.status for one in extraction.results()]
+    assert [False] + [True] * 5 == [one.is_cached for one in extraction.results()]

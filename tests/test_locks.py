@@ -244,3 +244,20 @@ def test_where_there_are_no_locks_a_render_goes_on_with_a_warning(
 
     assert "render.not_locked" in capfd.readouterr().err
     assert {"mix.json", "mix.mp4", "mix.report.json", ".mix.mp4.lock"} >= names(tmp_path)
+
+
+@pytest.mark.media
+def test_a_hangup_while_it_waits_for_its_turn_means_a_reload(tmp_path: Path) -> None:
+    """Where there is a settings file; what changed meanwhile counts."""
+    write_timeline(tmp_path)
+    (tmp_path / "clipcut.toml").write_text("max_parallelism = 2\n")
+    with holder(tmp_path / "mix.mp4"):
+        waiting = child("render", "mix.json", "--wait-lock", "600", "--no-cache", cwd=tmp_path)
+        poll(lambda: locked_by_others(waiting))
+        (tmp_path / "clipcut.toml").write_text("max_parallelism = 3\n")
+        waiting.send_signal(signal.SIGHUP)
+        poll(lambda: locked_by_others(waiting))
+    with waiting:
+        waiting.communicate(timeout=60)
+
+    assert 0 == waiting.returncode

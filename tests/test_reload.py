@@ -321,6 +321,22 @@ async def test_an_address_that_is_none_is_a_warning(tmp_path: Path, url: str, wo
     assert "sec" not in who.warnings[0][1]
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1/0?foo=bar", "a..b:1/0"], ids=["option", "host"])
+async def test_an_address_that_redis_chokes_on_is_a_warning(
+    tmp_path: Path, nursery: trio.Nursery, address: str
+) -> None:
+    """It says so only when it connects, in ways of its own."""
+    who = taken(settings(tmp_path))
+    environ = {"RENDER_REDIS_URL": f"redis://:secret@{address}"}
+    watch = redis_watch(environ, tmp_path, who.start, who.apply, who.warn)
+    assert watch is not None
+    nursery.start_soon(watch.run)
+    await who.until(lambda: bool(who.warnings))
+
+    assert [UNAVAILABLE] == [event for event, _ in who.warnings]
+    assert "secret" not in who.warnings[0][1]
+
+
 async def test_without_the_extra_there_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what to install."""
     monkeypatch.setitem(sys.modules, "redis", None)

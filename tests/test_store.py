@@ -18,10 +18,10 @@ FACTS = {"frames": 3}
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    """A store with room for 1000 bytes, and two files to put there."""
+    """A store with room for 10,000 bytes, and two files to put there."""
     (tmp_path / "0.mov").write_bytes(b"picture")
     (tmp_path / "0.pcm").write_bytes(b"sound")
-    async with open_store(tmp_path / "cache", 1000) as one:
+    async with open_store(tmp_path / "cache", 10_000) as one:
         yield one
 
 
@@ -47,7 +47,7 @@ async def test_what_was_put_is_found_again(tmp_path: Path, store: Store) -> None
     for path in files(tmp_path).values():
         path.unlink()
 
-    async with open_store(tmp_path / "cache", 1000) as again:
+    async with open_store(tmp_path / "cache", 10_000) as again:
         assert FACTS == again.get("clips", KEY, into(tmp_path / "out"))
     assert (b"picture", b"sound") == tuple((tmp_path / "out" / name).read_bytes() for name in ("0.mov", "0.pcm"))
     assert store.get("clips", OTHER, into(tmp_path / "out")) is None
@@ -112,7 +112,7 @@ async def test_a_name_that_leads_elsewhere_is_damage(tmp_path: Path, store: Stor
 
 async def test_the_store_is_bounded_and_what_was_used_longest_ago_goes(tmp_path: Path, store: Store) -> None:
     """A hit counts as use; what would not fit in at all is not kept."""
-    (tmp_path / "large").write_bytes(bytes(200))
+    (tmp_path / "large").write_bytes(bytes(1500))
     keys = [f"{number:064}" for number in range(9)]
     for number, key in enumerate(keys):
         store.put("clips", key, {"f": tmp_path / "large"}, {})
@@ -120,7 +120,7 @@ async def test_the_store_is_bounded_and_what_was_used_longest_ago_goes(tmp_path:
             os.utime(entry(tmp_path, key), (1000 + number, 1000 + number))
         if number == 2:
             assert store.get("clips", keys[0], into(tmp_path / "out")) is not None
-    (tmp_path / "huge").write_bytes(bytes(2000))
+    (tmp_path / "huge").write_bytes(bytes(20_000))
     store.put("clips", KEY, {"f": tmp_path / "huge"}, {})
 
     left = [key for key in keys if entry(tmp_path, key).exists()]
@@ -128,7 +128,7 @@ async def test_the_store_is_bounded_and_what_was_used_longest_ago_goes(tmp_path:
     assert keys[1] not in left
     assert keys[-1] in left
     assert not entry(tmp_path).exists()
-    assert sum(one.size for one in store.entries()) <= 1000
+    assert sum(one.size for one in store.entries()) <= 10_000
 
 
 async def test_where_files_can_not_be_linked_they_are_copied(
@@ -149,7 +149,7 @@ async def test_an_entry_that_somebody_else_put_first_stays(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two renders make the same clip at once."""
-    async with open_store(tmp_path / "cache", 1000) as other:
+    async with open_store(tmp_path / "cache", 10_000) as other:
         fill = Store._fill
 
         def late(*args: object, **given: object) -> None:
@@ -206,9 +206,50 @@ async def test_what_a_killed_render_left_half_done_goes(tmp_path: Path) -> None:
     left.mkdir(parents=True)
     (left / "lock").touch()
     (left / "half").mkdir()
-    async with open_store(tmp_path / "cache", 1000):
+    async with open_store(tmp_path / "cache", 10_000):
         assert not left.exists()
         await trio.lowlevel.checkpoint()
 
     assert [] == list((tmp_path / "cache" / "work").iterdir())
     assert module.KINDS == ("clips", "segments")
+
+
+@pytest.mark.parametrize("change", [("frames", "framez"), ("3", "4")], ids=["name", "number"])
+async def test_facts_that_are_not_what_was_written_are_damage(
+    tmp_path: Path, store: Store, change: tuple[str, str]
+) -> None:
+    """They are checked like the files: a wrong number of samples would shift all that follows."""
+    store.put("clips", KEY, files(tmp_path), FACTS)
+    path = entry(tmp_path) / "entry.json"
+    head, mark, facts = path.read_text().partition('"facts"')
+    path.write_text(head + mark + facts.replace(*change, 1))
+
+    assert store.get("clips", KEY, into(tmp_path / "out")) is None
+    assert not entry(tmp_path).exists()
+
+
+async def test_trouble_of_the_machine_costs_no_entry(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No room where the files go: that is a miss, and the entry stays; one that can't be touched is a hit."""
+    store.put("clips", KEY, files(tmp_path), FACTS)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_share", refuse)
+        assert store.get("clips", KEY, into(tmp_path / "out")) is None
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "utime", refuse)
+        assert FACTS == store.get("clips", KEY, into(tmp_path / "out"))
+
+
+async def test_two_stores_of_one_folder_keep_to_the_limit_together(tmp_path: Path) -> None:
+    """Each looks again after a small part of it."""
+    (tmp_path / "f").write_bytes(bytes(3000))
+    async with open_store(tmp_path / "cache", 100_000) as one, open_store(tmp_path / "cache", 100_000) as two:
+        for number in range(60):
+            (one, two)[number % 2].put("clips", f"{number:064}", {"f": tmp_path / "f"}, {})
+
+    assert cache_info(tmp_path / "cache").size <= 110_000

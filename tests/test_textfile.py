@@ -338,3 +338,17 @@ def test_a_name_that_is_no_text_is_a_label_all_the_same(tmp_path: Path) -> None:
         open_textfile(tmp_path / "mix.prom", "nu\udcff", lambda _, __: pytest.fail("told")).refuse(2)
 
         assert count == of(tmp_path)['render_runs_total{status="failed",timeline="nu\\\\udcff"}']
+
+
+@pytest.mark.parametrize("name", ["link", "file"])
+def test_a_refusal_never_replaces_what_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The path was not checked by then: a link to media, a file of another program's."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "media.mp4").write_bytes(b"media")
+    (tmp_path / "link.prom").symlink_to("media.mp4")
+    (tmp_path / "file.prom").write_text("node_load1 0.5\n")
+    before = (tmp_path / f"{name}.prom").read_bytes()
+
+    assert 2 == run(["render", "gone.json", "--prom-textfile", f"{name}.prom"])
+
+    assert before == (tmp_path / f"{name}.prom").read_bytes()

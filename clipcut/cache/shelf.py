@@ -11,9 +11,8 @@ import trio
 
 from clipcut.cache.key import clip_key
 from clipcut.cache.store import Store
-from clipcut.digest import digest
+from clipcut.digest import digest, known_address
 from clipcut.plan import Edit
-from clipcut.redact import redact_url
 from clipcut.results import CutFile
 
 if TYPE_CHECKING:
@@ -54,7 +53,10 @@ class Shelf:
             return self.folder / f"{edit.index:06}-{name}"
 
         facts = await self.in_thread(self.store.get, "clips", key, place)
-        pieces = _pieces(facts, place) if facts is not None else ()
+        try:
+            pieces = _pieces(facts, place) if facts is not None else ()
+        except (KeyError, TypeError, ValueError):  # another version's, or nonsense
+            pieces = ()
         if sum(piece.frames for piece in pieces) == edit.slot.frames:
             return pieces
         if facts is not None:
@@ -131,9 +133,9 @@ class Segments:
     prefix: str
 
     def _key(self, item: "Item") -> str:
-        secret = (redact_url(item.key.url), item.key.iv.hex()) if item.key is not None else None
+        secret = (known_address(item.key.url), item.key.iv.hex()) if item.key is not None else None
         resource = item.resource
-        return self.prefix + digest(redact_url(resource.url), resource.byte_range, secret, item.is_head)[:32]
+        return self.prefix + digest(known_address(resource.url), resource.byte_range, secret, item.is_head)[:32]
 
     async def find(self, item: "Item", path: Path) -> bool:
         """Put a segment at ``path``, if it is here; return whether it is."""

@@ -9,12 +9,14 @@ import json
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from clipcut.digest import digest
 from clipcut.files import sync_folder
 from clipcut.locks import lock_file
 
@@ -25,6 +27,10 @@ _BRANCH = 2
 
 _TARGET = 0.9
 """How much of the room is left in use when the store was full."""
+_STRETCH = 0.02
+"""After how much of the limit the store is looked through again."""
+_FACTS_SIZE = 500
+"""About how many bytes an entry's facts have."""
 _READ = 1 << 20
 
 
@@ -55,6 +61,19 @@ def _share(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def _read_facts(path: Path) -> dict[str, Any]:
+    """Read what an entry says of itself.
+
+    Raises:
+        ValueError: It isn't what was written.
+    """
+    written: dict[str, Any] = json.loads(path.read_bytes())
+    check = written.pop("check")
+    if check != digest(written):
+        raise ValueError(f"{path} is damaged")
+    return written
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -81,6 +100,8 @@ class Store:
         self._limit = limit
         self._work = work
         self._total: int | None = None
+        self._put_since = 0
+        self._room = threading.Lock()
 
     def get(self, kind: str, key: str, place: Callable[[str], Path]) -> dict[str, Any] | None:
         """Give an entry's files other names, and return its facts; None if there is none, or if it is damaged.
@@ -93,19 +114,23 @@ class Store:
         entry = self._path(kind, key)
         taken: list[Path] = []
         try:
-            written: dict[str, Any] = json.loads((entry / FACTS).read_bytes())
+            written = _read_facts(entry / FACTS)
             for name, (size, found) in written["files"].items():
                 taken.append(place(name))
                 self._take(entry / name, taken[-1], size, found)
-            os.utime(entry)
-            return dict(written["facts"])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             self._undo(taken)
             if entry.exists():
                 self.drop(kind, key)  # a file of it is gone, or its facts are
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except OSError:
+            self._undo(taken)  # no room, say: the entry is none the worse for it
+        except Exception:  # whatever stands in its facts
             self._undo(taken)
             self.drop(kind, key)
+        else:
+            with contextlib.suppress(OSError):
+                os.utime(entry)
+            return dict(written["facts"])
         return None
 
     def _take(self, source: Path, target: Path, size: int, found: str) -> None:
@@ -141,7 +166,8 @@ class Store:
         size = sum(path.stat().st_size for path in files.values())
         if size > self._limit:
             return
-        self._make_room(size)
+        with self._room:
+            self._make_room(size)
         new = self._work / secrets.token_hex(8)
         new.mkdir()
         try:
@@ -152,7 +178,6 @@ class Store:
                 self._settle(new, target, is_durable=is_durable)
         finally:
             shutil.rmtree(new, ignore_errors=True)
-        self._total = (self._total or 0) + size
 
     def _fill(self, new: Path, files: Mapping[str, Path], facts: Mapping[str, Any], *, is_durable: bool) -> None:
         listed = {}
@@ -161,7 +186,8 @@ class Store:
             listed[name] = ((new / name).stat().st_size, _hash(new / name))
             if is_durable:
                 _sync(new / name)
-        (new / FACTS).write_bytes(json.dumps({"files": listed, "facts": dict(facts)}).encode())
+        written = {"files": listed, "facts": dict(facts)}
+        (new / FACTS).write_bytes(json.dumps(written | {"check": digest(written)}).encode())
         if is_durable:
             _sync(new / FACTS)
             sync_folder(new)
@@ -211,19 +237,25 @@ class Store:
         return sorted(entries_below(self._root))
 
     def _make_room(self, size: int) -> None:
-        """See that ``size`` more bytes fit in: remove what was used longest ago."""
-        if self._total is None:
-            self._total = sum(entry.size for entry in self.entries())
-        if self._total + size <= self._limit:
+        """See that ``size`` more bytes fit in: remove what was used longest ago.
+
+        Others may put something too, so what is there is looked at again after each small part of the limit.
+        """
+        if self._total is None or self._put_since > self._limit * _STRETCH:
+            self._total, self._put_since = sum(entry.size for entry in self.entries()), 0
+        self._total += size + _FACTS_SIZE
+        self._put_since += size + _FACTS_SIZE
+        if self._total <= self._limit:
             return
         lock = lock_file(self._root / "eviction.lock")
         if lock is None:
             return  # somebody else is at it
         try:
             entries = self.entries()
-            self._total = sum(entry.size for entry in entries)
+            self._total = sum(entry.size for entry in entries) + size + _FACTS_SIZE
+            target = max(self._limit * _TARGET, size + _FACTS_SIZE)
             for entry in entries:
-                if self._total + size <= self._limit * _TARGET:
+                if self._total <= target:
                     break
                 self._remove(entry.path)
                 self._total -= entry.size

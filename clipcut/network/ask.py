@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import attrs
@@ -67,10 +67,12 @@ class Access:
     Attributes:
         url: The address that the headers were given for.
         headers: Names and values, variables filled in.
+        known_headers: Those that may say which thing is meant, as written.
     """
 
     url: str = attrs.field(repr=redact_url)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    known_headers: Sequence[tuple[str, str]] = attrs.field(default=(), repr=False)
 
     def headers_for(self, url: str) -> Mapping[str, str]:
         """Return the headers for an address: all of them for the source's own origin, none elsewhere."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 import attrs
 import trio
 
+from clipcut.digest import known_headers
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
 from clipcut.network.addresses import AddressBook, Zone
@@ -77,6 +78,10 @@ class Remote:
         """Expect a clip no more: what only it would need isn't fetched, or kept, for it."""
         await self.video(edit.clip.video_id, rung).pass_over(edit)
 
+    def is_known(self, edit: Edit, rung: Rung) -> bool:
+        """Whether ``identity`` would ask nobody any more."""
+        return self.video(edit.clip.video_id, rung).is_known
+
     def video(self, video_id: str, rung: Rung) -> RemoteVideo:
         """Return a source; the first that asks makes it."""
         if video_id not in self._videos:
@@ -113,7 +118,8 @@ class Remote:
 
         async def known(_: Told) -> tuple[Access, Zone | None]:
             await trio.lowlevel.checkpoint()
-            return Access(url=rung.location, headers=fill_in(rung.headers, self.environ)), None
+            headers = fill_in(rung.headers, self.environ)
+            return Access(url=rung.location, headers=headers, known_headers=known_headers(rung.headers)), None
 
         return known
 

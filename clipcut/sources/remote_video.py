@@ -9,7 +9,7 @@ from typing import NoReturn
 import attrs
 import trio
 
-from clipcut.digest import digest
+from clipcut.digest import digest, known_address
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Listener, Told
 from clipcut.ffmpeg.probe import MediaInfo
@@ -134,8 +134,11 @@ class RemoteVideo:
     async def pass_over(self, edit: Edit) -> None:
         """Expect a clip no more: it was finished before."""
         self._ended.add(edit.index)
-        if isinstance(video := self._opened.value, SegmentedVideo):
+        video = self._opened.value
+        if isinstance(video, SegmentedVideo):
             await video.stage.release(edit.index, is_over=False)
+        elif isinstance(video, FileVideo):
+            video.expect(edit for edit in self._edits if edit.index not in self._ended)
 
     async def identity(self, edit: Edit, told: Told) -> str | None:
         """Return what the source is known by, as far as a clip is cut from it; None if it can't be told from another.
@@ -150,7 +153,14 @@ class RemoteVideo:
             return _file_identity(access, found)
         video = await self.opened(told)
         assert isinstance(video, SegmentedVideo)  # noqa: S101  that is what a playlist becomes
-        return video.tracks.identity(is_silent=edit.is_silent)
+        tracks = video.tracks.identity(is_silent=edit.is_silent)
+        return digest(tracks, *_address_facts(access)) if tracks is not None else None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its identity is known without asking anybody any more."""
+        found = self._found.value
+        return found is not None and (isinstance(found[2], File) or self._opened.value is not None)
 
     async def opened(self, told: Told) -> SegmentedVideo | FileVideo | WholeFile:
         """Return what it turned out to be."""
@@ -176,7 +186,9 @@ class RemoteVideo:
             threads=self._bench.threads,
         )
         tracks = await loader.load(found.data, found.answer, told)
-        return await self._segmented(access, tracks, "HLS", tracks.identity(is_silent=False))
+        known = tracks.identity(is_silent=False)
+        identity = digest(known, *_address_facts(access)) if known is not None else None
+        return await self._segmented(access, tracks, "HLS", identity)
 
     async def _segmented(
         self, access: Access, tracks: Tracks, form: str, identity: str | None, shadow: Shadow | None = None
@@ -263,7 +275,11 @@ def _file_identity(access: Access, found: File) -> str | None:
     """Return what a file is known by; None where its server says nothing that would tell it from a later one."""
     if found.validator is None or found.size is None:
         return None
-    return digest("file", redact_url(access.url), found.size, found.validator)
+    return digest("file", *_address_facts(access), found.size, found.validator)
+
+
+def _address_facts(access: Access) -> tuple[object, ...]:
+    return known_address(access.url), access.known_headers
 
 
 def _facts(tracks: Tracks) -> dict[str, object]:

@@ -50,6 +50,10 @@ class Remote(Protocol):
     async def pass_over(self, edit: Edit, rung: Rung) -> None:
         """Expect an edit no more: it was finished before."""
 
+    def is_known(self, edit: Edit, rung: Rung) -> bool:
+        """Whether ``identity`` would ask nobody any more."""
+        ...
+
     async def identity(self, edit: Edit, rung: Rung, told: Told) -> str | None:
         """Return what an edit's source is known by, as far as it is cut; None if it can't be known from another.
 

@@ -1,7 +1,7 @@
 """A video in one file behind HTTP: the index once, then for each clip the bytes that it needs, cut from the shadow."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 import attrs
@@ -83,6 +83,11 @@ class FileVideo:
     def _need(self, edit: Edit) -> Need:
         return need_of(edit, self.info.video, self.output.fps)
 
+    def expect(self, edits: Iterable[Edit]) -> None:
+        """Let a download end where the last bytes are that any of these clips needs."""
+        if isinstance(self.file, StreamedFile) and self.index is not None:
+            self.file.stop_at = max((end for edit in edits for _, end in merged(self.ranges(edit))), default=0)
+
     @contextlib.asynccontextmanager
     async def parts(self, edit: Edit) -> AsyncIterator[Sequence[FilePart]]:
         """Give what a clip is cut from: one part, as all of the file has one clock."""
@@ -131,8 +136,7 @@ async def open_file_video(
     except SourceError as exc:
         raise exc.renamed(file.path, name) from exc
     video = FileVideo(file=file, info=_named(info, name), index=index, output=output)
-    if isinstance(file, StreamedFile):
-        file.stop_at = max((end for edit in edits for _, end in merged(video.ranges(edit))), default=None)
+    video.expect(edits)
     return video
 
 

@@ -54,7 +54,7 @@ def parse_playlist(data: bytes, url: str) -> MediaPlaylist | MasterPlaylist:
     if not segments:
         raise bad("has no segments")
     is_live = not found["is_endlist"] and found["playlist_type"] != "vod"
-    return MediaPlaylist(segments=tuple(_segments(found, url)), is_live=is_live)
+    return MediaPlaylist(segments=tuple(_segments(found, url)), is_live=is_live, sequence=found["media_sequence"])
 
 
 def _text(data: bytes) -> str:

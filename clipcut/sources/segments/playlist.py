@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import attrs
 
-from clipcut.digest import digest
+from clipcut.digest import digest, known_address
 from clipcut.redact import redact_url
 
 
@@ -35,8 +35,8 @@ class Init:
 
 
 def _known(resource: Resource, key: Key | None) -> tuple[object, ...]:
-    secret = (redact_url(key.url), key.iv.hex()) if key is not None else None
-    return redact_url(resource.url), resource.byte_range, secret
+    secret = (known_address(key.url), key.iv.hex()) if key is not None else None
+    return known_address(resource.url), resource.byte_range, secret
 
 
 @attrs.frozen(kw_only=True)
@@ -71,10 +71,11 @@ class Segment:
 
 @attrs.frozen(kw_only=True)
 class MediaPlaylist:
-    """A playlist of segments, at least one; ``is_live`` if it may still grow."""
+    """A playlist of segments, at least one: ``is_live`` if it may still grow, ``sequence`` the first one's number."""
 
     segments: tuple[Segment, ...]
     is_live: bool
+    sequence: int = 0
 
     @functools.cached_property
     def runs(self) -> tuple[tuple[Segment, ...], ...]:
@@ -82,14 +83,17 @@ class MediaPlaylist:
         return tuple(tuple(group) for _, group in itertools.groupby(self.segments, key=lambda segment: segment.run))
 
     @functools.cached_property
-    def identity(self) -> str:
-        """What it is known by: names without queries, in their order, with durations, ranges and keys."""
+    def identity(self) -> str | None:
+        """What it is known by: its names in their order, with durations, ranges and keys; None while it may change."""
+        if self.is_live:
+            return None
         return digest(
+            self.sequence,
             [
                 (_known(segment.resource, segment.key), segment.duration, segment.run, segment.is_gap)
                 + ((_known(segment.init.resource, segment.init.key),) if segment.init is not None else ())
                 for segment in self.segments
-            ]
+            ],
         )
 
     @property

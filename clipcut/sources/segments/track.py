@@ -69,10 +69,14 @@ class Tracks:
     audio: Track | None
     height: int | None
 
-    def identity(self, *, is_silent: bool) -> str:
-        """Return what the video is known by: all that its playlists say; that of the sound only where it is wanted."""
-        audio = self.audio.playlist.identity if self.audio is not None and not is_silent else None
-        return digest("segments", self.video.playlist.identity, audio)
+    def identity(self, *, is_silent: bool) -> str | None:
+        """Return what the video is known by: all that its playlists say; that of the sound only where it is wanted.
+
+        None while one of them may still change.
+        """
+        wanted = [self.video, *([self.audio] if self.audio is not None and not is_silent else [])]
+        found = [track.playlist.identity for track in wanted]
+        return digest("segments", *found) if None not in found else None
 
 
 def covering(segments: Sequence[Segment], begin: Fraction, end: Fraction) -> tuple[int, int]:
