@@ -13,21 +13,8 @@ import attrs
 from clipcut.errors import ClipcutError, Mistake, SettingsError, nearest
 from clipcut.files import is_folder, is_regular_file, real_path, write_atomic
 from clipcut.locks import take
-from clipcut.settings import (
-    CONFIG_NAME,
-    CONFIG_VARIABLE,
-    FILE_OPTIONS,
-    OPTIONS,
-    Option,
-    Origin,
-    Settings,
-    find_config,
-    plain,
-    read_config,
-    stands_for_file,
-    unknown_keys,
-    written_value,
-)
+from clipcut.options import FILE_OPTIONS, OPTIONS, Option, plain, stands_for_file, unknown_keys, written_value
+from clipcut.settings import CONFIG_NAME, CONFIG_VARIABLE, Origin, Settings, find_config, read_config
 
 TITLE = "The setting can't be changed:"
 LOCK_SECONDS = 5.0

@@ -13,9 +13,9 @@ from clipcut.cut import Cutter
 from clipcut.errors import RenderError
 from clipcut.events import Listener
 from clipcut.limits import Limits, Place
+from clipcut.options import OnMissing, PlaceholderLimit
 from clipcut.plan import Edit, Plan
 from clipcut.results import ClipResult, CutFile, Status, status_after
-from clipcut.settings import OnMissing, PlaceholderLimit
 
 
 class Extraction:

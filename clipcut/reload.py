@@ -9,7 +9,8 @@ import attrs
 
 from clipcut.errors import Mistake, SettingsError
 from clipcut.files import why_unreadable
-from clipcut.settings import OPTIONS, Origin, Settings, unknown_keys, written_value
+from clipcut.options import OPTIONS, unknown_keys, written_value
+from clipcut.settings import Origin, Settings
 
 HOT = tuple(option.name for option in OPTIONS if option.is_hot)
 """The settings that can change while a render runs."""

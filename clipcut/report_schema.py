@@ -4,10 +4,11 @@ import enum
 from typing import Any
 
 from clipcut.errors import Reason
+from clipcut.options import OPTIONS, Option, plain
 from clipcut.plan import Method
 from clipcut.results import Outcome, RenderStatus, Status
 from clipcut.scalars import ID_PATTERN
-from clipcut.settings import OPTIONS, Option, Origin, plain
+from clipcut.settings import Origin
 from clipcut.signals import SIGNALS
 
 Schema = dict[str, Any]

@@ -17,7 +17,8 @@ from test_settings import good_texts
 
 from clipcut.cli import run
 from clipcut.config import change_file
-from clipcut.settings import CONFIG_NAME, CONFIG_VARIABLE, FILE_OPTIONS, OPTIONS, Option, resolve_settings
+from clipcut.options import FILE_OPTIONS, OPTIONS, Option
+from clipcut.settings import CONFIG_NAME, CONFIG_VARIABLE, resolve_settings
 
 BAD_FILE = 'max_paralelism = 3\njob = 5\nlog_format = "xml"\n'
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clipcut.cli import run
-from clipcut.settings import OPTIONS
+from clipcut.options import OPTIONS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

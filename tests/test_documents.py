@@ -21,10 +21,11 @@ from clipcut.cli import run
 from clipcut.errors import Reason
 from clipcut.files import lock_output
 from clipcut.jsonio import load_timeline
+from clipcut.options import OPTIONS
 from clipcut.plan import build_plan
 from clipcut.results import Outcome, Status
 from clipcut.schema import timeline_schema
-from clipcut.settings import OPTIONS, resolve_settings
+from clipcut.settings import resolve_settings
 from clipcut.timeline import AudioProfile, Clip, Output, Soundtrack, VideoProfile
 
 ROOT = Path(__file__).parents[1]

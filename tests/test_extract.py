@@ -7,9 +7,9 @@ from fakes import FakeCutter, Recorder, make_plan
 from clipcut.errors import Reason, RenderError, SourceError
 from clipcut.extract import Extraction
 from clipcut.limits import Limits
+from clipcut.options import OnMissing, PlaceholderLimit
 from clipcut.plan import Method, Rung
 from clipcut.results import Outcome, Status
-from clipcut.settings import OnMissing, PlaceholderLimit
 
 REMOTE_FIRST = (Rung(Method.REMOTE, "https://cdn.example/v"), Rung(Method.LOCAL, "v.mp4"), Rung(Method.PLACEHOLDER))
 GONE = SourceError(Reason.HTTP_404, "gone")

@@ -12,9 +12,9 @@ from trio.testing import MockClock
 from clipcut.events import Told
 from clipcut.extract import Extraction
 from clipcut.limits import Limits, usable_cores
+from clipcut.options import OnMissing, PlaceholderLimit
 from clipcut.plan import Edit, Plan, Rung
 from clipcut.results import CutFile
-from clipcut.settings import OnMissing, PlaceholderLimit
 
 
 async def extract(plan: Plan, cutter: FakeCutter, limits: Limits, listener: Recorder | None = None) -> Extraction:

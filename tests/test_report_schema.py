@@ -18,11 +18,12 @@ from reports import VALIDATOR, file_mistakes, report_mistakes
 from clipcut import running
 from clipcut.cli import run
 from clipcut.errors import Reason
+from clipcut.options import OPTIONS
 from clipcut.plan import Method, Rung
 from clipcut.report import RunFacts, build_report, report_bytes
 from clipcut.report_schema import report_schema
 from clipcut.results import Attempt, ClipResult, Outcome, OutputFacts, RenderResult, RenderStatus, Status
-from clipcut.settings import OPTIONS, Origin, resolve_settings
+from clipcut.settings import Origin, resolve_settings
 
 OK = Attempt(method=Method.REMOTE, outcome=Outcome.OK)
 GONE = Attempt(method=Method.REMOTE, outcome=Outcome.FAILED, reason=Reason.HTTP_404, message="it is gone", retries=1)

@@ -10,18 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipcut.errors import SettingsError
+from clipcut.options import OPTIONS, Option, PlaceholderLimit
 from clipcut.reload_redis import CHANNEL_VARIABLE, URL_VARIABLE
-from clipcut.settings import (
-    CONFIG_NAME,
-    CONFIG_VARIABLE,
-    OPTIONS,
-    Option,
-    Origin,
-    PlaceholderLimit,
-    find_config,
-    read_config,
-    resolve_settings,
-)
+from clipcut.settings import CONFIG_NAME, CONFIG_VARIABLE, Origin, find_config, read_config, resolve_settings
 from clipcut.sources.twelvelabs_key import BASE_VARIABLE, KEY_FILE_VARIABLE, KEY_VARIABLE
 
 ROOT = Path(__file__).parent.parent
