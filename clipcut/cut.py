@@ -6,6 +6,7 @@ A cut holds when FFmpeg met no error, every picture that the source has in the c
 
 import contextlib
 import re
+import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
@@ -39,6 +40,7 @@ _ERROR = re.compile(r"\[(?:error|fatal|panic)\] ")
 _MOST_ERRORS = 50
 _HARMLESS = re.compile(r"mmco: unref short failure")
 """What a decoder says of references that lie before an open group of pictures; a lost picture says more than that."""
+_TOO_LARGE = (128 + signal.SIGXFSZ, -signal.SIGXFSZ)
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 _REFUSED = re.compile(r"not on whitelist|[Pp]icture size .* (is invalid|exceeds)|Video uses a .* is not supported")
 
@@ -355,6 +357,8 @@ def judge(said: Said, source: str) -> None:
         )
     if done.returncode is None:
         raise SourceError(Reason.FFMPEG, f"FFmpeg said nothing for {STALL_S:.0f} s and was ended")
+    if done.returncode in _TOO_LARGE:
+        raise RenderError("There is no room for working files: a file grew larger than allowed (ulimit -f).")
     if done.returncode in (126, 127, 139, -11):
         raise SourceError(Reason.FFMPEG, f"FFmpeg crashed or can't be run (exit {done.returncode})")
     if any(_REFUSED.search(line) for line in errors):

@@ -30,6 +30,7 @@ from clipcut.plan import needs_network
 from clipcut.preflight import Job, placeholder_path
 from clipcut.reload import Change, changed_settings
 from clipcut.results import Fetched, OutputFacts, RenderResult, RenderStatus, Status
+from clipcut.room import look_for_room, needs_of
 from clipcut.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ class Render:
         setting, origin = self.job.settings.ffmpeg, self.job.settings.origins["ffmpeg"]
         self._tell_of_few_files()
         await trio.to_thread.run_sync(self._sweep)
+        needs = needs_of(self.job.plan, self.job.work_parent, real_path(self.job.output).parent)
+        for words in await trio.to_thread.run_sync(lambda: list(look_for_room(needs))):
+            self.listener.warning("render.little_room", words)
         path, found = find_ffmpeg(setting, origin)
         self.tool = await inspect_ffmpeg(path, found)
         async with work_folder(self.job.work_parent) as folder:
