@@ -1,7 +1,8 @@
 """The pieces of one video on disk: each fetched once, decrypted, looked at, and gone after its last reader."""
 
+import contextlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -131,6 +132,20 @@ class Stage:
         """Whether its bytes are here already."""
         span = item.resource.byte_range
         return self._shadow is not None and span is not None and self._shadow.has(*span)
+
+    @contextlib.asynccontextmanager
+    async def reading(self, reader: int) -> AsyncIterator[None]:
+        """Release a reader when the block is left; one that was cancelled may come again in a later render."""
+        is_over = False
+        try:
+            yield
+            is_over = True
+        except SourceError:
+            is_over = True
+            raise
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.release(reader, is_over=is_over)
 
     async def release(self, reader: int, *, is_over: bool = True) -> None:
         """Forget a reader, and drop what nobody needs any more; of a reader that was cancelled, a later render may."""

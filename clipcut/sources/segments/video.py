@@ -89,16 +89,11 @@ class SegmentedVideo:
     async def parts(self, edit: Edit) -> AsyncIterator[Sequence[SegmentedPart]]:
         """Give what a clip is cut from; what only it needed is gone when the block is left."""
         parts = self.split(edit)
-        is_over = False
         try:
-            yield parts
-            is_over = True
-        except SourceError:
-            is_over = True
-            raise
+            async with self.stage.reading(edit.index):
+                yield parts
         finally:
             with trio.CancelScope(shield=True):
-                await self.stage.release(edit.index, is_over=is_over)
                 for part in parts:
                     await part.clear()
 
@@ -128,14 +123,14 @@ class SegmentedVideo:
         self.stage.expect(items, reader)
         target = self.folder / f"run-{run:06}.piece"
         try:
-            files = await gather(*(functools.partial(self.stage.get, item, told) for item in items))
-            await trio.to_thread.run_sync(put_together, track, [segment], files, target, limiter=self.threads)
-            return await self.probe_turned(target)
+            async with self.stage.reading(reader):
+                files = await gather(*(functools.partial(self.stage.get, item, told) for item in items))
+                await trio.to_thread.run_sync(put_together, track, [segment], files, target, limiter=self.threads)
+                return await self.probe_turned(target)
         except SourceError as exc:
             if is_whole or exc.reason not in (Reason.UNDECODABLE, Reason.NO_VIDEO):
                 raise exc.renamed(target, item.what) from exc
             return None
         finally:
             with trio.CancelScope(shield=True):
-                await self.stage.release(reader)
                 await trio.to_thread.run_sync(functools.partial(target.unlink, missing_ok=True), limiter=self.threads)
