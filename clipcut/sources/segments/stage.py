@@ -139,6 +139,7 @@ class Stage:
         is_over = False
         try:
             yield
+            await trio.lowlevel.checkpoint_if_cancelled()  # a thread ends its work first, as if nothing had been
             is_over = True
         except SourceError:
             is_over = True
