@@ -12,17 +12,10 @@ import attrs
 
 from clipcut.ffmpeg.excerpt import Excerpt
 from clipcut.ffmpeg.need import Need
-from clipcut.ffmpeg.probe import INPUT_FORMATS, SOUND_FORMATS, MediaInfo, VideoInfo
+from clipcut.ffmpeg.probe import CODECS, INPUT_FORMATS, SOUND_FORMATS, MediaInfo, VideoInfo
 from clipcut.plan import Edit
 from clipcut.timebase import decimal_text, round_half_up
 from clipcut.timeline import AudioProfile, Output, Soundtrack
-
-CODECS = (
-    "h264,hevc,av1,libdav1d,libaom-av1,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpeg4,mjpeg,prores,png,"
-    "aac,mp3,mp3float,mp2,mp2float,opus,libopus,vorbis,flac,alac,ac3,eac3,"
-    "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_u8,rawvideo,wrapped_avframe"
-)
-"""The decoders that a source may ask for; any other is refused, as old decoders are where the holes are."""
 
 PCM_BYTES = 4
 """Bytes per sample of the middle files: 32-bit float, little endian."""
@@ -86,8 +79,7 @@ def plan_cut(edit: Edit, video: VideoInfo, excerpt: Excerpt) -> CutPlan:
 
 def describe_argv(ffmpeg: str, path: Path) -> list[str]:
     """Return the command that makes FFmpeg describe a file on standard error, and fail as it has nothing to do."""
-    whitelists = ("-protocol_whitelist", "file", "-format_whitelist", INPUT_FORMATS)
-    return [ffmpeg, "-nostdin", "-hide_banner", *whitelists, "-i", f"file:{path}"]
+    return [ffmpeg, "-nostdin", "-hide_banner", *_input(path, INPUT_FORMATS)]
 
 
 def _base(ffmpeg: str) -> list[str]:
@@ -376,16 +368,8 @@ def soundtrack_argv(ffmpeg: str, track: Soundtrack, audio: AudioProfile, samples
     elif offset < 0:
         filters.append(f"adelay=delays={-offset}S:all=1")
     filters += [*_gain(track.gain_db), *_exactly(samples)]
-    whitelists = [
-        "-protocol_whitelist",
-        "file",
-        "-format_whitelist",
-        f"{INPUT_FORMATS},{SOUND_FORMATS}",
-        "-codec_whitelist",
-        CODECS,
-    ]
-    argv = [*_base(ffmpeg), *whitelists, "-i", f"file:{track.path}", "-map", "0:a:0", "-af", ",".join(filters)]
-    return [*argv, *_encode_sound(target)]
+    argv = [*_base(ffmpeg), *_input(Path(track.path), f"{INPUT_FORMATS},{SOUND_FORMATS}")]
+    return [*argv, "-map", "0:a:0", "-af", ",".join(filters), *_encode_sound(target)]
 
 
 def sound_argv(ffmpeg: str, audio: AudioProfile, target: Path, mix_with: Path | None = None) -> list[str]:

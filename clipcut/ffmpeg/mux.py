@@ -43,7 +43,8 @@ def _translated(doing: str) -> Iterator[None]:
 def _open(path: Path) -> "InputContainer":
     import av  # noqa: PLC0415
 
-    return av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    options = {"protocol_whitelist": "file", "format_whitelist": "mov,matroska"}
+    return av.open(f"file:{path}", options=options, metadata_errors="replace")
 
 
 def _packets(container: "InputContainer", stream: "VideoStream") -> "Iterator[Packet]":

@@ -1,10 +1,11 @@
 """Look into a media file with PyAV, in a thread: its streams, where its time begins, how its picture is to be shown.
 
-PyAV works in our own process, so it demuxes only: it decodes nothing, opens regular files only, and only the
-container formats of ``INPUT_FORMATS``.
+PyAV works in our own process, so it demuxes only: what it decodes to find out a stream's form is by the decoders of
+``CODECS`` alone, and it opens regular files only, and only the container formats of ``INPUT_FORMATS``.
 """
 
 import contextlib
+import errno
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 INPUT_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,ogg,nut,png_pipe,jpeg_pipe"
 SOUND_FORMATS = "aac,mp3,wav,flac,aiff,ac3,eac3,w64"
 """The containers that a soundtrack may have besides."""
+
+CODECS = (
+    "h264,hevc,av1,libdav1d,libaom-av1,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpeg4,mjpeg,prores,png,"
+    "aac,mp3,mp3float,mp2,mp2float,opus,libopus,vorbis,flac,alac,ac3,eac3,"
+    "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_u8,rawvideo,wrapped_avframe"
+)
+"""The decoders that a source may ask for; any other is refused, as old decoders are where the holes are."""
 
 _RGB = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8", "monow", "monob")
 _ALPHA = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8")
@@ -179,7 +187,7 @@ def open_media(path: Path, formats: str = INPUT_FORMATS) -> Iterator["InputConta
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise SourceError(Reason.MISSING_FILE, f"{path} is not a regular file")
-        options = {"protocol_whitelist": "file", "format_whitelist": formats, **_LOOK}
+        options = {"protocol_whitelist": "file", "format_whitelist": formats, "codec_whitelist": CODECS, **_LOOK}
         with av.open(
             f"file:{path}", format=_still_format(path), options=options, metadata_errors="replace"
         ) as container:
@@ -189,6 +197,10 @@ def open_media(path: Path, formats: str = INPUT_FORMATS) -> Iterator["InputConta
     except PermissionError as exc:
         raise SourceError(Reason.MISSING_FILE, f"{path} can't be read: permission denied") from exc
     except (av.FFmpegError, OSError, ValueError) as exc:
+        if isinstance(exc, av.FFmpegError) and exc.errno == errno.ENOMEM:  # what absurd numbers in a file lead to
+            raise SourceError(
+                Reason.UNDECODABLE, f"{path} has more streams, or larger parts, than can be read"
+            ) from exc
         raise_if_machine(exc)
         if not isinstance(exc, av.FFmpegError):
             raise SourceError(Reason.MISSING_FILE, f"{path} can't be read: {exc}") from exc
@@ -268,6 +280,8 @@ def _video_info(container: "InputContainer", path: Path) -> tuple[VideoInfo, boo
     if stream is None:
         raise SourceError(Reason.NO_VIDEO, f"{path} has no video stream")
     context = stream.codec_context
+    if context is None:
+        raise SourceError(Reason.UNDECODABLE, f"{path}: the codec of its video is not known")
     if not context.width or not context.height or stream.time_base is None:
         raise SourceError(Reason.UNDECODABLE, f"{path}: the size of the picture can't be found out")
     rate = stream.average_rate or stream.base_rate
@@ -295,7 +309,7 @@ def _video_info(container: "InputContainer", path: Path) -> tuple[VideoInfo, boo
 
 def _audio_info(container: "InputContainer") -> AudioInfo | None:
     stream = chosen_audio(container)
-    if stream is None or stream.time_base is None:
+    if stream is None or stream.time_base is None or stream.codec_context is None:
         return None
     context = stream.codec_context
     rate, channels = context.sample_rate, context.channels
