@@ -252,6 +252,21 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert not anchor or anchor in slugs, f"{path.name}: {target}"
 
 
+def test_every_row_about_security_names_tests_that_exist() -> None:
+    """Or says that there is none yet; and each test of hostile input is in a row."""
+    text = (DOCS / "security.md").read_text()
+    titles = ["Playlists and media", "Names", "Secrets", "Connections", "Files and processes"]
+    cells = [row[2] for title in titles for row in _rows(_section(text, title))]
+    named = {tuple(test) for cell in cells for test in re.findall(r"`(test_\w+\.py)::(test_\w+)`", cell)}
+
+    assert [] == [cell for cell in cells if cell != "not yet" and not re.fullmatch(r"`[\w.:]+`(, `[\w.:]+`)*", cell)]
+    assert [] == [
+        f"{file}::{test}" for file, test in sorted(named) if f"def {test}(" not in (ROOT / "tests" / file).read_text()
+    ]
+    hostile = (ROOT / "tests" / "test_hostile.py").read_text()
+    assert set(re.findall(r"^def (test_\w+)", hostile, re.MULTILINE)) <= {test for _, test in named}
+
+
 def test_the_examples_shown_are_the_files_that_are_tested() -> None:
     """What the guide to cron and CI shows is what lies in ``docs/examples``, and all of it is shown."""
     shown = excerpts.written_files(CRON)
