@@ -215,6 +215,23 @@ def test_no_decoder_off_the_list_is_opened_in_our_own_process(tmp_path: Path, pa
     assert ("magicyuv", None) == (probe(path).video.codec, probe(path).video.pixel_format)
 
 
+@pytest.mark.media
+@pytest.mark.parametrize("suffix", [pytest.param("ts", id="rare"), pytest.param("mp4", id="unknown")])
+def test_sound_of_a_codec_off_the_list_is_never_silence(tmp_path: Path, packaged: str, suffix: str) -> None:
+    """A clip that is to be heard falls back; a muted one needs no sound."""
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "mp4":
+        path.write_bytes(DEMO.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"zzzz"))
+    else:
+        command = [packaged, "-v", "error", "-i", str(DEMO), "-t", "1", "-c:v", "copy", "-c:a", "dca", "-strict", "-2"]
+        subprocess.run([*command, str(path)], check=True)
+    clips = [{"video_id": "v", "start": 0.5, "duration": 0.1, "mute": mute} for mute in (True, False)]
+
+    rendered = render(tmp_path, timeline(clips, {"v": path.name}), ffmpeg=packaged)
+
+    assert [None, "refused"] == [clip["attempts"][0]["reason"] for clip in rendered.report["clips"]]
+
+
 def test_whatever_reads_media_has_every_bound() -> None:
     """Each input of each command: local files, a few formats and decoders, so many pixels, one thread."""
     output, path = Output(), Path("/media/a.mp4")

@@ -5,6 +5,9 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from clipcut.errors import Reason, SourceError
+from clipcut.ffmpeg.probe import CODECS
+
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
@@ -20,10 +23,17 @@ class PacketFile:
     """Puts one stream's packets into a file of their own, with timestamps moved by a known number of ticks."""
 
     def __init__(self, path: Path, source: "Stream") -> None:
-        """Begin a file at ``path`` for a stream of an open source."""
+        """Begin a file at ``path`` for a stream of an open source.
+
+        Raises:
+            SourceError: ``refused``; its codec is none that is opened.
+        """
         import av  # noqa: PLC0415
 
-        kind = _CONTAINERS.get(source.codec_context.name, "nut")
+        codec = source.codec_context.name if source.codec_context is not None else "unknown"
+        if codec not in CODECS.split(","):
+            raise SourceError(Reason.REFUSED, f"the codec of its {source.type} ({codec}) is none that clipcut opens")
+        kind = _CONTAINERS.get(codec, "nut")
         self._container = av.open(f"file:{path}", "w", format=kind, container_options={"avoid_negative_ts": "disabled"})
         self._stream = self._container.add_stream_from_template(source, opaque=True)
         self._tick: Fraction = source.time_base

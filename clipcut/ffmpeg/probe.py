@@ -105,7 +105,7 @@ class AudioInfo:
     Attributes:
         index: Its number in the file.
         time_base: Seconds per tick.
-        sample_rate, channels: Samples a second; channels.
+        sample_rate, channels: Samples a second; channels; 0 where a codec that isn't opened leaves them open.
         path: The file that it is in; None for the one with the picture.
         offset: What is added to its times, in seconds, to be in the time of the file with the picture.
         has_before, has_after: Whether the source has more sound before and after its own file.
@@ -309,12 +309,12 @@ def _video_info(container: "InputContainer", path: Path) -> tuple[VideoInfo, boo
 
 def _audio_info(container: "InputContainer") -> AudioInfo | None:
     stream = chosen_audio(container)
-    if stream is None or stream.time_base is None or stream.codec_context is None:
+    if stream is None or stream.time_base is None:
         return None
     context = stream.codec_context
-    rate, channels = context.sample_rate, context.channels
-    if not rate or not channels:
-        return None
+    rate, channels = (context.sample_rate, context.channels) if context is not None else (0, 0)
+    if not (rate and channels) and context is not None and context.name in CODECS.split(","):
+        return None  # a sound that is declared, and of which there is nothing; any other is refused when it is needed
     return AudioInfo(index=stream.index, time_base=stream.time_base, sample_rate=rate, channels=channels)
 
 
