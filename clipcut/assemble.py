@@ -16,9 +16,10 @@ from clipcut.errors import RenderError, SourceError
 from clipcut.ffmpeg.argv import PCM_BYTES, sound_argv, soundtrack_argv
 from clipcut.ffmpeg.mux import Master, VideoTrack, mux, verify
 from clipcut.ffmpeg.process import Completed, Feed, open_feed, run
+from clipcut.ffmpeg.readback import Span
 from clipcut.limits import Limits
 from clipcut.plan import Plan
-from clipcut.results import CutFile
+from clipcut.results import CutFile, SpanHashes
 
 T = TypeVar("T")
 _CHUNK = 1 << 20
@@ -93,7 +94,7 @@ class Assembly:
             raise RenderError(f"The soundtrack {track.path} did not decode to the output's length.")
         return target
 
-    async def finish(self, target: Path, suffix: str, comment: str) -> None:
+    async def finish(self, target: Path, suffix: str, comment: str) -> tuple[SpanHashes, ...]:
         """Mux what was joined into ``target`` and hold the result against the plan.
 
         Args:
@@ -114,7 +115,9 @@ class Assembly:
         )
         check = trio.from_thread.check_cancelled
         await self._in_thread(mux, self._picture, self._sound, target, suffix, master, check)
-        await self._in_thread(verify, target, master, check)
+        found = await self._in_thread(verify, target, master, check)
+        spans = [Span(edit.slot.start_frame, edit.slot.frames) for edit in self.plan.edits]
+        return await self._in_thread(lambda: tuple(found.hashes(span) for span in spans))
 
     async def _send_sound(self, feed: Feed, sound: Path | None, samples: int) -> None:
         left = samples * self.plan.output.audio.channels * PCM_BYTES

@@ -37,6 +37,7 @@ from clipcut.running import Manner, run_render
 from clipcut.settings import Settings
 from clipcut.streams import finish_stdout, give_up_stdout, say, tell
 from clipcut.textfile import note_refusal
+from clipcut.verify_command import verify_command
 
 OUTPUT, CONCURRENCY, FALLBACKS, NETWORK, REPORTS = "Output", "Concurrency", "Fallbacks", "Network", "Reports"
 
@@ -282,6 +283,11 @@ app.command(
     "  clipcut schema timeline > timeline.schema.json\n\n"
     "  clipcut schema report > report.schema.json",
 )(schema_command)
+app.command(
+    "verify",
+    cls=PlainCommand,
+    epilog="Examples:\n\n  clipcut verify mix.mp4\n\n  clipcut verify copy.mkv --report mix.report.json --json",
+)(verify_command)
 app.add_typer(config_app)
 app.add_typer(cache_app)
 app.command("doctor", cls=PlainCommand, epilog="Example:\n\n  clipcut doctor")(doctor_command)

@@ -127,10 +127,10 @@ class Render:
         """Write the output beside its place, and put it there."""
         plan, target = self.job.plan, real_path(self.job.output)
         async with part_file(target) as part:
-            await assembly.finish(part, self.job.output.suffix.lower(), self.job.comment)
+            hashes = await assembly.finish(part, self.job.output.suffix.lower(), self.job.comment)
             size = part.stat().st_size
             await trio.to_thread.run_sync(replace, part, target)
-            self.output = OutputFacts(self.job.output, size, plan.frames, float(plan.seconds))
+            self.output = OutputFacts(self.job.output, size, plan.frames, float(plan.seconds), hashes)
 
     def _assembly(self, tool: Tool, folder: Path) -> Assembly:
         return Assembly(

@@ -15,7 +15,7 @@ import attrs
 from clipcut import __version__
 from clipcut.plan import Method, Plan
 from clipcut.redact import redact, redact_url
-from clipcut.results import Attempt, ClipResult, RenderResult, Status
+from clipcut.results import Attempt, ClipResult, RenderResult, SpanHashes, Status
 from clipcut.settings import Settings
 
 
@@ -99,7 +99,7 @@ def _number(value: Fraction) -> int | float:
     return value.numerator if value.denominator == 1 else float(value)
 
 
-def _clip(clip: ClipResult, trace_id: str) -> dict[str, Any]:
+def _clip(clip: ClipResult, trace_id: str, hashes: SpanHashes) -> dict[str, Any]:
     edit, first = clip.edit, clip.edit.ladder[0]
     return {
         "clip_task_id": task_id(trace_id, edit.index),
@@ -117,6 +117,8 @@ def _clip(clip: ClipResult, trace_id: str) -> dict[str, Any]:
         "duration_ms": clip.duration_ms,
         "frames": edit.slot.frames,
         "start_frame": edit.slot.start_frame,
+        "picture_hash": hashes.picture,
+        "sound_hash": hashes.sound,
         "attempts": [
             {
                 "method": attempt.method,
@@ -143,6 +145,7 @@ def build_report(result: RenderResult, plan: Plan, settings: Settings, facts: Ru
     import av  # noqa: PLC0415  a light start
 
     output = result.output
+    hashes = output.hashes if output is not None else (SpanHashes(None, None),) * len(result.clips)
     return {
         "version": 1,
         "clipcut": __version__,
@@ -163,10 +166,12 @@ def build_report(result: RenderResult, plan: Plan, settings: Settings, facts: Ru
             "bytes": output.size,
             "frames": output.frames,
             "duration_s": round(float(plan.seconds), 6),
+            "fps": str(plan.output.fps),
+            "sample_rate": plan.output.audio.sample_rate,
         },
         "config": settings.described(),
         "clip_stats": clip_stats(result, settings),
-        "clips": [_clip(clip, facts.trace_id) for clip in result.clips],
+        "clips": [_clip(clip, facts.trace_id, span) for clip, span in zip(result.clips, hashes, strict=True)],
     }
 
 

@@ -134,6 +134,8 @@ def _clip() -> Schema:
             "duration_ms": COUNT,
             "frames": AT_LEAST_ONE,
             "start_frame": COUNT,
+            "picture_hash": _or_null(_hex(32)),
+            "sound_hash": _or_null(_hex(32)),
             "attempts": {"type": "array", "items": _attempt()},
         },
         allOf=[
@@ -147,15 +149,34 @@ def _clip() -> Schema:
     )
 
 
+def _hashed(schema: Schema) -> Schema:
+    """Return the schema of clips that all have hashes, or none of them."""
+    return {"items": {"properties": {"picture_hash": schema, "sound_hash": schema}}}
+
+
+def _output() -> Schema:
+    return _object(
+        {
+            "path": TEXT,
+            "bytes": AT_LEAST_ONE,
+            "frames": AT_LEAST_ONE,
+            "duration_s": SECONDS,
+            "fps": {"type": "string", "pattern": "^[1-9][0-9]*(/[1-9][0-9]*)?$"},
+            "sample_rate": AT_LEAST_ONE,
+        }
+    )
+
+
 def _ends() -> list[Schema]:
     """Return what each status says of exit code, error, output and totals."""
     rules = []
     for status, codes in _ENDS.items():
-        then: Schema = {"exit_code": {"enum": codes}, "error": TEXT, "output": NULL}
+        then: Schema = {"exit_code": {"enum": codes}, "error": TEXT, "output": NULL, "clips": _hashed(NULL)}
         if status in (RenderStatus.COMPLETE, RenderStatus.DEGRADED):
             placeholders = NONE if status is RenderStatus.COMPLETE else AT_LEAST_ONE
             stats = {"placeholder_tasks": placeholders, "failed_tasks": NONE, "cancelled_tasks": NONE}
             then |= {"error": NULL, "output": {"type": "object"}, "clip_stats": {"properties": stats}}
+            then |= {"clips": _hashed({"type": "string"})}
         rules.append(_when("status", str(status), then))
     return rules
 
@@ -183,9 +204,7 @@ def report_schema() -> dict[str, Any]:
                 "started_at": MOMENT,
                 "elapsed_ms": COUNT,
                 "timeline": _object({"path": TEXT, "sha256": _hex(64)}),
-                "output": _or_null(
-                    _object({"path": TEXT, "bytes": AT_LEAST_ONE, "frames": AT_LEAST_ONE, "duration_s": SECONDS})
-                ),
+                "output": _or_null(_output()),
                 "config": _config(),
                 "clip_stats": _clip_stats(),
                 "clips": {"type": "array", "items": _clip(), "minItems": 1},

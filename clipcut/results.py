@@ -111,13 +111,22 @@ def status_after(attempts: Sequence[Attempt]) -> Status:
 
 
 @attrs.frozen
+class SpanHashes:
+    """What is coded in a clip's span of an output: 32 hex digits each; None where a part of it isn't there."""
+
+    picture: str | None
+    sound: str | None
+
+
+@attrs.frozen
 class OutputFacts:
-    """The finished video: bytes, frames, and the duration in seconds that they make."""
+    """The finished video: bytes, frames, the duration in seconds that they make, and each clip's hashes, in order."""
 
     path: Path
     size: int
     frames: int
     duration_s: float
+    hashes: tuple[SpanHashes, ...]
 
 
 @attrs.frozen

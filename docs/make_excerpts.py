@@ -49,6 +49,8 @@ CONSTANTS: Mapping[str, Any] = {
     "p95_duration_ms": 427,
     "max_duration_ms": 427,
     "duration_ms": 323,
+    "picture_hash": "9f2c6a0d47b1e8355e0b7d92c4a1f368",
+    "sound_hash": "3b81d5f7026ce9a4180f6c2ad97e53b4",
 }
 ATTEMPT_MS = {"local": 53, "placeholder": 270}
 EVENT_TIMES = {"render.started": "0.184211", "clip.finished": "0.560804", "render.completed": "0.701377"}

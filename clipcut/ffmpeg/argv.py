@@ -82,6 +82,14 @@ def describe_argv(ffmpeg: str, path: Path) -> list[str]:
     return [ffmpeg, "-nostdin", "-hide_banner", *_input(path, INPUT_FORMATS)]
 
 
+def decode_argv(ffmpeg: str, path: Path, formats: str) -> list[str]:
+    """Return the command that decodes a file's picture (stream 0) and sound (1), with a line for each piece of it.
+
+    A line has the stream, two times, the duration in ticks (of sound: in samples), the bytes and a checksum.
+    """
+    return [*_base(ffmpeg), *_input(path, formats), "-map", "0:v:0", "-map", "0:a:0?", "-f", "framecrc", "-"]
+
+
 def _base(ffmpeg: str) -> list[str]:
     return [ffmpeg, "-nostdin", "-hide_banner", "-loglevel", "level+warning", "-xerror", "-y"]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from clipcut.errors import DISK_ERRNOS, Reason, RenderError, SourceError
+from clipcut.ffmpeg.readback import SLACK, Grid, Readback, comment_of, read_back
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -165,17 +166,13 @@ class VideoTrack:
                 container.close()
 
 
-def _comment(metadata: "dict[str, str]") -> str:
-    return next((value for key, value in metadata.items() if key.lower() == "comment"), "")
-
-
 def is_ours(path: Path) -> bool:
     """Tell whether a file carries clipcut's mark. Anything that can't be read is somebody else's."""
     import av  # noqa: PLC0415
 
     try:
         with _open(path) as container:
-            return _comment(container.metadata).split(" ")[0] == MARK
+            return comment_of(container.metadata).split(" ")[0] == MARK
     except (av.FFmpegError, OSError, ValueError):
         return False
 
@@ -239,48 +236,37 @@ def _by_time(pictures: "InputContainer", sounds: "InputContainer") -> "Iterator[
     yield from (packet for _, _, packet in heapq.merge(timed(pictures), timed(sounds), key=lambda item: item[:2]))
 
 
-def verify(path: Path, master: Master, check: Callable[[], None]) -> None:
+def verify(path: Path, master: Master, check: Callable[[], None]) -> Readback:
     """Hold a finished file against what it must be: every frame once and in its place, all the sound, the mark.
+
+    Returns:
+        What was read, which tells what is coded in each clip's span.
 
     Raises:
         RenderError: It isn't.
     """
     with _translated("read the output back"), _open(path) as container:
-        video, audio = container.streams.video[0], container.streams.audio[0]
-        times: list[Fraction] = []
-        sounds: list[Fraction] = []
-        for count, packet in enumerate(container.demux(video, audio)):
-            if count % 256 == 0:
-                check()
-            if packet.size and packet.pts is not None:
-                if packet.stream is video:
-                    times.append(packet.pts * packet.time_base)
-                else:
-                    sounds += (packet.pts * packet.time_base, (packet.pts + packet.duration) * packet.time_base)
-        mark = _comment(container.metadata)
-    _judge_picture(sorted(times), master)
-    _judge_sound(min(sounds, default=None), max(sounds, default=None), master)
-    if mark != master.comment:
+        found = read_back(container, Grid(master.fps, master.frames, master.sample_rate), check)
+    _judge_picture(found, master)
+    _judge_sound(found.sound_start, found.sound_end, master)
+    if found.comment != master.comment:
         raise RenderError("The output does not carry clipcut's mark; the old output was kept.")
-
-
-_SLACK = Fraction(1, 1000)
-"""Seconds by which a time may be off: Matroska's own rounding."""
+    return found
 
 
 def _judge_sound(start: Fraction | None, end: Fraction | None, master: Master) -> None:
     wanted = Fraction(master.samples, master.sample_rate)
     if start is None or end is None:
         raise RenderError("The output has no sound in its sound track; the old output was kept.")
-    if start > _SLACK:
+    if start > SLACK:
         raise RenderError(f"The output's sound begins {float(start):.3f} s late; the old output was kept.")
-    if end < wanted - _SLACK:
+    if end < wanted - SLACK:
         raise RenderError(f"The output's sound ends {float(wanted - end):.3f} s early; the old output was kept.")
 
 
-def _judge_picture(times: list[Fraction], master: Master) -> None:
-    if len(times) != master.frames:
-        raise RenderError(f"The output has {len(times)} frames instead of {master.frames}; the old output was kept.")
-    late = next((n for n, time in enumerate(times) if abs(time - n / master.fps) > _SLACK), None)
-    if late is not None:
-        raise RenderError(f"Frame {late} of the output is not in its place; the old output was kept.")
+def _judge_picture(found: Readback, master: Master) -> None:
+    if found.frames != master.frames:
+        raise RenderError(f"The output has {found.frames} frames instead of {master.frames}; the old output was kept.")
+    displaced = 0 if found.start is None or abs(found.start) > SLACK else found.displaced_frame
+    if displaced is not None:
+        raise RenderError(f"Frame {displaced} of the output is not in its place; the old output was kept.")
