@@ -123,6 +123,7 @@ def fresh_render() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         log, output = folder / "log.jsonl", folder / "missing_source.mp4"
         environ = {key: value for key, value in os.environ.items() if not key.startswith(("RENDER_", "CLIPCUT_"))}
         environ |= {"TRACEPARENT": f"00-{TRACE}-00f067aa0ba902b7-01", "PLACEHOLDER_CLIP_PATH": ""}
+        environ["XDG_CACHE_HOME"] = str(folder / "cache")  # or a second run would find the first one's clips
         flags = ["-o", str(output), "--log-format", "json", "--log-file", str(log), "-q"]
         clean = mock.patch.dict(os.environ, environ, clear=True)
         with clean, contextlib.chdir(ROOT), contextlib.redirect_stderr(io.StringIO()):
