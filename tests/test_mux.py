@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+from media import read_samples
 
 from clipcut.errors import RenderError, SourceError
 from clipcut.ffmpeg.mux import Master, VideoTrack, count_frames, is_ours, mux, verify
@@ -54,6 +55,16 @@ def test_clips_of_any_length_join_to_even_times(tmp_path: Path, ffmpeg: str, suf
     verify(target, MASTER, lambda: None)
 
     assert is_ours(target)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_the_last_samples_are_played(tmp_path: Path, ffmpeg: str, suffix: str) -> None:
+    """A length that is no whole number of milliseconds loses nothing: 80019 samples are 1667.06 ms."""
+    target = join(tmp_path, ffmpeg, (50,), Fraction(80019, 48000), suffix)
+
+    played = read_samples(target, ffmpeg=ffmpeg)
+
+    assert len(played) >= 80019
 
 
 @pytest.mark.parametrize(

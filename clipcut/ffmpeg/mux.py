@@ -204,7 +204,12 @@ def mux(picture: Path, sound: Path, target: Path, suffix: str, master: Master, c
     """
     import av  # noqa: PLC0415
 
-    options = {"video_track_timescale": str(master.fps.numerator), "movflags": "+faststart"}
+    options = {
+        "video_track_timescale": str(master.fps.numerator),
+        # the tracks' lengths are written in this clock's ticks: in milliseconds, the last samples would not be played
+        "movie_timescale": str(master.sample_rate),
+        "movflags": "+faststart",
+    }
     if suffix == ".mkv":
         # AAC begins a little before 0, and the muxer would move the picture to make that 0
         options = {"avoid_negative_ts": "disabled"}
