@@ -117,6 +117,8 @@ def _clip(clip: ClipResult, trace_id: str) -> dict[str, Any]:
         "duration_ms": clip.duration_ms,
         "frames": edit.slot.frames,
         "start_frame": edit.slot.start_frame,
+        "copied_frames": clip.copied_frames,
+        "why_encoded": clip.why_encoded,
         "attempts": [
             {
                 "method": attempt.method,

@@ -10,6 +10,7 @@ from clipcut.results import Outcome, RenderStatus, Status
 from clipcut.scalars import ID_PATTERN
 from clipcut.settings import Origin
 from clipcut.signals import SIGNALS
+from clipcut.smart import Why
 
 Schema = dict[str, Any]
 
@@ -134,6 +135,8 @@ def _clip() -> Schema:
             "duration_ms": COUNT,
             "frames": AT_LEAST_ONE,
             "start_frame": COUNT,
+            "copied_frames": COUNT,
+            "why_encoded": _or_null(_one_of(Why)),
             "attempts": {"type": "array", "items": _attempt()},
         },
         allOf=[
