@@ -13,6 +13,7 @@ from golden import Numbered, Rendered, assert_clicks, assert_picture, render, ti
 from media import make_source, packet_times, read_frames, read_samples
 
 from clipcut import smart
+from clipcut.ffmpeg.h264 import PPS, SPS, kind, units
 from clipcut.smart import Copy, Picture, Why, find_copy, limits_of, pays, places_of
 
 BT709 = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709,setsar=1"
@@ -205,6 +206,9 @@ def test_copies_of_all_kinds_of_sources_stand_side_by_side(made: Make, tmp_path:
     assert_picture(rendered, document, media, ffmpeg=packaged)
     least = [60, 0, 60, 60, 0, 60, 0, 138, 36, 30]
     assert all(a <= b for a, b in zip(least, copied(rendered), strict=True))
+    with av.open(str(rendered.output)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0)]
+    assert [] == [one for one in packets for unit in units(one) if kind(unit) in (SPS, PPS)]
     encoded = {1: Why.KEYFRAMES, 4: Why.KEYFRAMES, 6: Why.PLACEHOLDER}
     assert [encoded.get(number) for number in range(10)] == reasons(rendered)
     assert_clean(rendered.output, *ffmpegs())
