@@ -51,6 +51,13 @@ def cache(session: nox.Session) -> None:
 
 
 @nox.session
+def cut(session: nox.Session) -> None:
+    """Run the benchmark of ``--cut auto``; ``--smartcut PATH`` for that program beside it."""
+    session.install("-e", ".[dev]")
+    session.run("python", "tests/bench/bench_cut.py", *session.posargs)
+
+
+@nox.session
 def kills(session: nox.Session) -> None:
     """Kill 25 renders at moments by chance, and see that they go on where they stopped."""
     session.install("-e", ".[dev]")

@@ -11,9 +11,10 @@ from typing import TypeVar
 import attrs
 import trio
 
-from clipcut.cut import Said, judge, remove_cut
+from clipcut.cut import remove_cut
 from clipcut.errors import RenderError, SourceError
 from clipcut.ffmpeg.argv import PCM_BYTES, sound_argv, soundtrack_argv
+from clipcut.ffmpeg.judge import Said, judge
 from clipcut.ffmpeg.mux import Master, VideoTrack, mux, verify
 from clipcut.ffmpeg.process import Completed, Feed, open_feed, run
 from clipcut.ffmpeg.readback import Span
@@ -43,6 +44,12 @@ class Assembly:
     limits: Limits
     pieces: Callable[[int], Awaitable[tuple[CutFile, ...]]]
 
+    _track: VideoTrack = attrs.field(init=False)
+
+    @_track.default
+    def _new_track(self) -> VideoTrack:
+        return VideoTrack(self._picture, self.plan.output.fps)
+
     @property
     def _picture(self) -> Path:
         return self.folder / "picture.mov"
@@ -57,7 +64,6 @@ class Assembly:
         Raises:
             RenderError: No room, or the sound could not be encoded.
         """
-        track = VideoTrack(self._picture, self.plan.output.fps)
         try:
             track_sound = await self._soundtrack()
             replaces = self.plan.soundtrack is not None and self.plan.soundtrack.mode == "replace"
@@ -67,14 +73,14 @@ class Assembly:
                     await self._send_sound(feed, track_sound, self.plan.samples)
                 for edit in self.plan.edits:
                     for cut in await self.pieces(edit.index):
-                        await self._in_thread(track.append, cut.video, cut.frames)
+                        await self._in_thread(self._track.append, cut.video, cut.frames)
                         if not replaces:
                             await self._send_sound(feed, cut.sound, cut.samples)
                         await self._in_thread(remove_cut, cut)
                 _check_sound(await feed.finish())
         finally:
             with trio.CancelScope(shield=True):
-                await self._in_thread(track.close)
+                await self._in_thread(self._track.close)
 
     async def _soundtrack(self) -> Path | None:
         """Decode the soundtrack into exactly the output's samples; None if there is none."""
@@ -114,7 +120,7 @@ class Assembly:
             comment=comment,
         )
         check = trio.from_thread.check_cancelled
-        await self._in_thread(mux, self._picture, self._sound, target, suffix, master, check)
+        await self._in_thread(mux, self._picture, self._sound, target, suffix, master, check, self._track.parameters)
         found = await self._in_thread(verify, target, master, check)
         spans = [Span(edit.slot.start_frame, edit.slot.frames) for edit in self.plan.edits]
         return await self._in_thread(lambda: tuple(found.hashes(span) for span in spans))

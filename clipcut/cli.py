@@ -116,6 +116,14 @@ def render_command(  # noqa: PLR0913  flag declarations
         str | None,
         typer.Option(metavar="BYTES", rich_help_panel=OUTPUT, help="How much is kept. [dim]default: 10 GB[/]"),
     ] = None,
+    cut: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|encode",
+            rich_help_panel=OUTPUT,
+            help="auto copies what needs no change where that is faster. [dim]default: encode[/]",
+        ),
+    ] = None,
     concurrency: Annotated[
         str | None,
         typer.Option(
@@ -224,6 +232,7 @@ def render_command(  # noqa: PLR0913  flag declarations
         max_placeholders=max_placeholders,
         deadline=deadline,
         placeholder_asset_path=placeholder,
+        cut=cut,
         report=report,
         prom_textfile=prom_textfile,
         job=job,

@@ -6,7 +6,6 @@ A cut holds when FFmpeg met no error, every picture that the source has in the c
 
 import contextlib
 import re
-import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
@@ -18,31 +17,28 @@ import trio
 
 from clipcut.cache.identity import LocalIdentity, local_identity
 from clipcut.cache.shelf import Shelf
-from clipcut.errors import Reason, RenderError, SourceError, raise_if_machine
+from clipcut.errors import Reason, SourceError, raise_if_machine
 from clipcut.events import Listener, Stage, Told
 from clipcut.ffmpeg import argv as build
 from clipcut.ffmpeg.excerpt import Excerpt, make_excerpt
+from clipcut.ffmpeg.judge import Said, judge
 from clipcut.ffmpeg.mux import count_frames
 from clipcut.ffmpeg.need import UncoveredError
+from clipcut.ffmpeg.parameters import OURS
 from clipcut.ffmpeg.probe import MediaInfo, file_identity, parse_rotation, probe
-from clipcut.ffmpeg.process import STALL_S, Completed, run
+from clipcut.ffmpeg.process import run
 from clipcut.ffmpeg.tools import Tool
 from clipcut.fill import Fills
 from clipcut.limits import Limits
 from clipcut.plan import Edit, Method, Rung
 from clipcut.results import CutFile
+from clipcut.smart import Why
 from clipcut.sources.resolve import LocalPart, Looks, Part, Remote, RenewedError
+from clipcut.splice import Splicer
 from clipcut.timeline import Output
 
 T = TypeVar("T")
 _PICTURE = re.compile(rb"frame:\d+ +pts:(-?\d+) ")
-_ERROR = re.compile(r"\[(?:error|fatal|panic)\] ")
-_MOST_ERRORS = 50
-_HARMLESS = re.compile(r"mmco: unref short failure")
-"""What a decoder says of references that lie before an open group of pictures; a lost picture says more than that."""
-_TOO_LARGE = (128 + signal.SIGXFSZ, -signal.SIGXFSZ)
-_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
-_REFUSED = re.compile(r"not on whitelist|[Pp]icture size .* (is invalid|exceeds)|Video uses a .* is not supported")
 
 
 class Cutter(Protocol):
@@ -75,6 +71,7 @@ class FFmpegCutter:
         unfinished: Clips that are not finished yet; the last few get more threads each.
         remote: Gives the parts of network sources; None where a render has none.
         shelf: Where finished clips are kept for later renders; None for nowhere.
+        copies: Whether pictures that need no change are copied where that is cheaper.
     """
 
     tool: Tool
@@ -86,6 +83,8 @@ class FFmpegCutter:
     unfinished: Callable[[], int]
     remote: Remote | None = None
     shelf: Shelf | None = None
+    copies: bool = False
+    _splicer: Splicer | None = attrs.field(init=False, default=None)
     _probes: Looks[MediaInfo] = attrs.field(init=False)
     _identities: Looks[LocalIdentity | None] = attrs.field(init=False)
     _hdr_told: set[str] = attrs.field(init=False, factory=set)
@@ -97,6 +96,16 @@ class FFmpegCutter:
         self._probes = Looks(self.probe)
         self._fills = Fills(self.output, self.folder, self.limits.threads, self._conform_placeholder)
         self._identities = Looks(partial(self._in_thread, local_identity))
+        if self.copies:
+            self._splicer = Splicer(
+                ffmpeg=self.tool.path,
+                output=self.output,
+                folder=self.folder,
+                limits=self.limits,
+                listener=self.listener,
+                run=self._run,
+                cut_edge=self._cut_edge,
+            )
 
     def knows(self, edit: Edit, rung: Rung) -> bool:
         """Tell whether ``find`` needs nobody else to answer: the file is local, or its source was asked already."""
@@ -115,6 +124,8 @@ class FFmpegCutter:
             return ()
         identity = await self._identity(edit, rung, told)
         pieces = await self.shelf.find(edit, identity) if identity is not None else ()
+        if pieces and self._splicer is not None and not await self._splicer.admits(pieces):
+            return ()
         if pieces and self.remote is not None:
             for other in edit.ladder:
                 if other.method is Method.REMOTE:
@@ -146,7 +157,7 @@ class FFmpegCutter:
             RenderError: There is no room to work in.
         """
         if rung.method is Method.PLACEHOLDER:
-            return (await self._fill(edit),)
+            return (self._with_why(await self._fill(edit), Why.PLACEHOLDER),)
         if rung.method is Method.LOCAL:
             return await self._cut_local(edit, Path(rung.location), told)
         assert self.remote is not None  # noqa: S101  a plan with network sources has one
@@ -155,7 +166,7 @@ class FFmpegCutter:
                 return await self._cut_remote(self.remote, edit, rung, told)
 
     async def _cut_local(self, edit: Edit, path: Path, told: Told) -> tuple[CutFile, ...]:
-        pieces = (await self._cut_part(LocalPart(edit, path, self._probes), Method.LOCAL, told),)
+        pieces = await self._splice(edit, path, told)
         if self.shelf is not None:
             found, info = await self._identities.get(path), await self._probes.get(path)
             with contextlib.suppress(OSError):
@@ -164,13 +175,31 @@ class FFmpegCutter:
                     await self.shelf.keep(edit, found.text, pieces)
         return pieces
 
+    async def _splice(self, edit: Edit, path: Path, told: Told) -> tuple[CutFile, ...]:
+        """Copy what needs no change, if that is wanted and pays; else encode the whole clip."""
+        why = None
+        if self._splicer is not None:
+            spliced = await self._splicer.splice(edit, await self._probes.get(path))
+            if not isinstance(spliced, Why):
+                return spliced
+            why = spliced
+        cut = await self._cut_part(LocalPart(edit, path, self._probes), Method.LOCAL, told)
+        return (self._with_why(cut, why),)
+
+    async def _cut_edge(self, edit: Edit, path: Path) -> CutFile:
+        return await self._cut_part(LocalPart(edit, path, self._probes), Method.LOCAL, lambda _: None)
+
+    def _with_why(self, cut: CutFile, why: Why | None) -> CutFile:
+        return attrs.evolve(cut, why_encoded=why) if self.copies else cut
+
     async def _cut_remote(self, remote: Remote, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         self.listener.clip_stage(edit, rung.method, Stage.FETCH)
         pieces: list[CutFile] = []
         async with remote.parts(edit, rung, told) as media:
             try:
                 for part in media.parts:
-                    pieces.append(await self._cut_part(part, rung.method, told))  # noqa: PERF401  kept if one fails
+                    cut = await self._cut_part(part, rung.method, told)
+                    pieces.append(self._with_why(cut, Why.REMOTE))
             finally:
                 if len(pieces) < len(media.parts):
                     for piece in pieces:
@@ -291,7 +320,12 @@ class FFmpegCutter:
         self.listener.clip_stage(edit, method, Stage.WAIT)
         async with self.limits.encoders:
             self.listener.clip_stage(edit, method, Stage.ENCODE)
-            targets = build.Targets(video=video, sound=sound, threads=self.limits.threads_for(self.unfinished()))
+            targets = build.Targets(
+                video=video,
+                sound=sound,
+                threads=self.limits.threads_for(self.unfinished()),
+                parameters=OURS if self.copies else 0,
+            )
             said = await self._run(argv(targets), note)
         judge(said, source)
         self.listener.clip_stage(edit, method, Stage.CHECK)
@@ -300,7 +334,7 @@ class FFmpegCutter:
             raise SourceError(Reason.FFMPEG, f"FFmpeg made {frames} frames instead of {edit.slot.frames}")
         return CutFile(video, sound if sound.exists() else None, edit.slot.frames, edit.slot.samples)
 
-    async def _run(self, argv: Sequence[str], on_stdout: Callable[[bytes], object]) -> "Said":
+    async def _run(self, argv: Sequence[str], on_stdout: Callable[[bytes], object]) -> Said:
         said = Said()
         try:
             said.done = await run(argv, on_stdout=on_stdout, on_stderr=said.hear)
@@ -328,48 +362,3 @@ def remove_cut(cut: CutFile) -> None:
     for path in (cut.video, cut.sound):
         if path is not None:
             path.unlink(missing_ok=True)
-
-
-@attrs.define
-class Said:
-    """What FFmpeg said of errors, heard line by line (there may be more than is kept), and how it ended."""
-
-    done: Completed = attrs.field(factory=lambda: Completed(None, ()))
-    errors: list[str] = attrs.field(factory=list)
-
-    def hear(self, line: str) -> None:
-        """Keep a line that tells of an error, if it is among the first few."""
-        if len(self.errors) < _MOST_ERRORS and _ERROR.search(line) and not _HARMLESS.search(line):
-            self.errors.append(line)
-
-
-def judge(said: Said, source: str) -> None:
-    """Hold what FFmpeg said and returned against what a good cut says and returns: no error, and 0.
-
-    Raises:
-        SourceError: ``undecodable``, ``refused`` or ``ffmpeg``.
-        RenderError: There is no room to work in.
-    """
-    errors, done = said.errors, said.done
-    if any(_NO_ROOM.search(line) for line in errors):
-        raise RenderError(
-            f"There is no room for working files: {_plain(errors[0])}. Free some, or name another --work-dir."
-        )
-    if done.returncode is None:
-        raise SourceError(Reason.FFMPEG, f"FFmpeg said nothing for {STALL_S:.0f} s and was ended")
-    if done.returncode in _TOO_LARGE:
-        raise RenderError("There is no room for working files: a file grew larger than allowed (ulimit -f).")
-    if done.returncode in (126, 127, 139, -11):
-        raise SourceError(Reason.FFMPEG, f"FFmpeg crashed or can't be run (exit {done.returncode})")
-    if any(_REFUSED.search(line) for line in errors):
-        raise SourceError(Reason.REFUSED, f"{source}: {_plain(errors[0])}")
-    if errors:
-        raise SourceError(Reason.UNDECODABLE, f"{source}: {_plain(errors[0])}")
-    if done.returncode:
-        raise SourceError(Reason.FFMPEG, f"FFmpeg ended with {done.returncode}, and did not say why")
-
-
-def _plain(line: str) -> str:
-    """Leave away FFmpeg's module names and addresses."""
-    words = re.sub(r"^(\[[^\]]*@ 0x[0-9a-f]+\] ?)*\[\w+\] ", "", line)
-    return re.sub(r" not on whitelist .*", " is none that clipcut opens", words)[:300]

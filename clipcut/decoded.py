@@ -5,9 +5,9 @@ from pathlib import Path
 
 import attrs
 
-from clipcut.cut import Said, judge
 from clipcut.errors import ClipcutError
 from clipcut.ffmpeg.argv import decode_argv
+from clipcut.ffmpeg.judge import Said, judge
 from clipcut.ffmpeg.process import run
 from clipcut.ffmpeg.readback import AAC_SAMPLES, Grid, Span
 

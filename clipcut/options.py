@@ -187,6 +187,7 @@ OPTIONS = (
         is_path=True,
         is_hot=True,
     ),
+    Option(name="cut", flag="--cut", env="RENDER_CUT", parse=_choice("auto", "encode"), default="encode"),
     Option(name="report", flag="--report", env="RENDER_REPORT", parse=_text, is_path=True),
     Option(name="prom_textfile", flag="--prom-textfile", env="RENDER_PROM_TEXTFILE", parse=_prom_path, is_path=True),
     Option(name="job", flag="--job", env="RENDER_JOB", parse=_text),

@@ -151,7 +151,7 @@ class Render:
                         "cache.unavailable", f"{root} can't be used, so nothing is kept: {exc.strerror}"
                     )
                 else:
-                    recipe = await trio.to_thread.run_sync(recipe_of, self.job.plan.output, tool)
+                    recipe = await trio.to_thread.run_sync(recipe_of, self.job.plan.output, tool, self.settings.cut)
                     shelf = Shelf(store, recipe, folder, self.limits.threads, self.listener.warning)
             yield shelf
             if shelf is not None and not self._has_placeholders():
@@ -169,6 +169,7 @@ class Render:
             listener=self.listener,
             unfinished=lambda: self.extraction.unfinished,
             shelf=shelf,
+            copies=self.settings.cut == "auto",
         )
         if not needs_network(self.job.plan):
             yield cutter

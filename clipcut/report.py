@@ -119,6 +119,8 @@ def _clip(clip: ClipResult, trace_id: str, hashes: SpanHashes) -> dict[str, Any]
         "start_frame": edit.slot.start_frame,
         "picture_hash": hashes.picture,
         "sound_hash": hashes.sound,
+        "copied_frames": clip.copied_frames,
+        "why_encoded": clip.why_encoded,
         "attempts": [
             {
                 "method": attempt.method,

@@ -10,6 +10,7 @@ from clipcut.results import Outcome, RenderStatus, Status
 from clipcut.scalars import ID_PATTERN
 from clipcut.settings import Origin
 from clipcut.signals import SIGNALS
+from clipcut.smart import Why
 
 Schema = dict[str, Any]
 
@@ -136,6 +137,8 @@ def _clip() -> Schema:
             "start_frame": COUNT,
             "picture_hash": _or_null(_hex(32)),
             "sound_hash": _or_null(_hex(32)),
+            "copied_frames": COUNT,
+            "why_encoded": _or_null(_one_of(Why)),
             "attempts": {"type": "array", "items": _attempt()},
         },
         allOf=[

@@ -8,6 +8,7 @@ import attrs
 
 from clipcut.errors import Reason
 from clipcut.plan import Edit, Method
+from clipcut.smart import Why
 
 
 class Status(enum.StrEnum):
@@ -67,12 +68,16 @@ class CutFile:
         video: A MOV file with one H.264 stream.
         sound: Raw 32-bit float samples, interleaved, at the output's rate and channels; None for silence.
         frames, samples: How many output frames it has, and how many samples per channel it stands for.
+        is_copied: Whether its pictures are the source's own.
+        why_encoded: Why they are not, in a render that copies where it can; None elsewhere.
     """
 
     video: Path
     sound: Path | None
     frames: int
     samples: int
+    is_copied: bool = False
+    why_encoded: Why | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -96,6 +101,16 @@ class ClipResult:
     duration_ms: int = 0
     is_cached: bool = False
     cut: tuple[CutFile, ...] = ()
+
+    @property
+    def copied_frames(self) -> int:
+        """How many of its frames are the source's own pictures."""
+        return sum(piece.frames for piece in self.cut if piece.is_copied)
+
+    @property
+    def why_encoded(self) -> Why | None:
+        """Why nothing of it was copied, in a render that copies where it can."""
+        return next((piece.why_encoded for piece in self.cut if piece.why_encoded is not None), None)
 
     @property
     def fallback_reason(self) -> Reason | None:

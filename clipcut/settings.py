@@ -44,6 +44,7 @@ class Settings:
         max_placeholders: Strictly more placeholders fail the render.
         deadline: After how many seconds unfinished clips become placeholders; None for never.
         placeholder_asset_path: The placeholder clip; None for the packaged one.
+        cut: ``auto`` copies pictures that need no change where that is cheaper, ``encode`` encodes all.
         report: Where the report goes; None for beside the output.
         prom_textfile: Where metrics go; None for nowhere.
         job: The name of this render in logs, report and metrics; None for the timeline's file name.
@@ -67,6 +68,7 @@ class Settings:
     max_placeholders: PlaceholderLimit
     deadline: Fraction | None
     placeholder_asset_path: str | None
+    cut: str
     report: str | None
     prom_textfile: str | None
     job: str | None

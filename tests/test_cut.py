@@ -13,8 +13,8 @@ import pytest
 from golden import Numbered, Rendered, assert_picture, render, timeline
 from media import make_source, read_samples
 
-from clipcut.cut import Said, judge
 from clipcut.errors import Reason, RenderError, SourceError
+from clipcut.ffmpeg.judge import Said, judge
 from clipcut.ffmpeg.process import Completed
 
 GOOD = {"video_id": "good", "start": 1, "duration": 0.5}

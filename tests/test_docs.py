@@ -17,6 +17,7 @@ README = (ROOT / "README.md").read_text()
 def test_nothing_is_skipped_where_that_is_promised() -> None:
     """On CI a missing program is a failure, as tests with it would be skipped: half of the media tests for FFmpeg."""
     needed = ["ffmpeg", "jq", "promtool", "prometheus-node-exporter", "redis-server", "systemd-analyze"]
+    needed += ["chromium", "chromedriver"]
     if os.environ.get("CLIPCUT_TESTS_NEED_EVERYTHING"):
         assert [] == [name for name in needed if shutil.which(name) is None]
 

@@ -17,12 +17,13 @@ RECIPE = 1
 """Our own way of cutting. It goes up with each change that makes other bytes of the same clip."""
 
 
-def recipe_of(output: Output, tool: Tool) -> str:
+def recipe_of(output: Output, tool: Tool, cut: str = "encode") -> str:
     """Name what shapes every clip of a render: the output's form, the programs, our own recipe.
 
     Args:
         output: The output's form; where it goes doesn't matter.
         tool: The FFmpeg; two builds may call themselves alike, so its file is looked at.
+        cut: Whether clips are copied where they need no change, ``auto`` or ``encode``.
     """
     import av  # noqa: PLC0415  a light start
 
@@ -32,7 +33,7 @@ def recipe_of(output: Output, tool: Tool) -> str:
         build = (status.st_size, status.st_mtime_ns)
     form = attrs.asdict(attrs.evolve(output, path=None))
     return digest(
-        RECIPE, __version__, form, tool.version, tool.can_tone_map, build, av.__version__, av.library_versions
+        RECIPE, __version__, form, tool.version, tool.can_tone_map, build, av.__version__, av.library_versions, cut
     )
 
 

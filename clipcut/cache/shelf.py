@@ -14,6 +14,7 @@ from clipcut.cache.store import Store
 from clipcut.digest import digest, known_address
 from clipcut.plan import Edit
 from clipcut.results import CutFile
+from clipcut.smart import Why
 
 if TYPE_CHECKING:
     from clipcut.sources.segments.stage import Item  # the network: a light start
@@ -71,7 +72,15 @@ class Shelf:
             files[f"{number}.mov"] = piece.video
             if piece.sound is not None:
                 files[f"{number}.pcm"] = piece.sound
-            facts.append({"frames": piece.frames, "samples": piece.samples, "has_sound": piece.sound is not None})
+            facts.append(
+                {
+                    "frames": piece.frames,
+                    "samples": piece.samples,
+                    "has_sound": piece.sound is not None,
+                    "is_copied": piece.is_copied,
+                    "why_encoded": piece.why_encoded,
+                }
+            )
         await self.put("clips", clip_key(edit, identity, self.recipe), files, {"pieces": facts}, is_durable=True)
 
     async def put(
@@ -117,6 +126,8 @@ def _pieces(facts: Mapping[str, Any], place: Callable[[str], Path]) -> tuple[Cut
             place(f"{number}.pcm") if piece["has_sound"] else None,
             int(piece["frames"]),
             int(piece["samples"]),
+            is_copied=bool(piece["is_copied"]),
+            why_encoded=Why(piece["why_encoded"]) if piece["why_encoded"] is not None else None,
         )
         for number, piece in enumerate(facts["pieces"])
     )

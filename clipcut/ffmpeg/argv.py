@@ -46,11 +46,18 @@ class CutPlan:
 
 @attrs.frozen(kw_only=True)
 class Targets:
-    """What a clip's command makes, and with how many encoder threads: an H.264 file, and raw samples."""
+    """What a clip's command makes: an H.264 file, and raw samples.
+
+    Attributes:
+        video, sound: Where.
+        threads: How many encoder threads there are.
+        parameters: The number of its parameter sets.
+    """
 
     video: Path
     sound: Path
     threads: int
+    parameters: int = 0
 
 
 def need_of(edit: Edit, video: VideoInfo, fps: Fraction) -> Need:
@@ -79,7 +86,7 @@ def plan_cut(edit: Edit, video: VideoInfo, excerpt: Excerpt) -> CutPlan:
 
 def describe_argv(ffmpeg: str, path: Path) -> list[str]:
     """Return the command that makes FFmpeg describe a file on standard error, and fail as it has nothing to do."""
-    return [ffmpeg, "-nostdin", "-hide_banner", *_input(path, INPUT_FORMATS)]
+    return [ffmpeg, "-nostdin", "-hide_banner", *input_args(path, INPUT_FORMATS)]
 
 
 def decode_argv(ffmpeg: str, path: Path, formats: str) -> list[str]:
@@ -87,14 +94,16 @@ def decode_argv(ffmpeg: str, path: Path, formats: str) -> list[str]:
 
     A line has the stream, two times, the duration in ticks (of sound: in samples), the bytes and a checksum.
     """
-    return [*_base(ffmpeg), *_input(path, formats), "-map", "0:v:0", "-map", "0:a:0?", "-f", "framecrc", "-"]
+    return [*base_args(ffmpeg), *input_args(path, formats), "-map", "0:v:0", "-map", "0:a:0?", "-f", "framecrc", "-"]
 
 
-def _base(ffmpeg: str) -> list[str]:
+def base_args(ffmpeg: str) -> list[str]:
+    """Return how every command begins: the first error ends it."""
     return [ffmpeg, "-nostdin", "-hide_banner", "-loglevel", "level+warning", "-xerror", "-y"]
 
 
-def _input(path: Path, formats: str) -> list[str]:
+def input_args(path: Path, formats: str) -> list[str]:
+    """Return a file as an input: of these containers, decoded by one thread."""
     return [
         *("-threads", "1", "-max_pixels", str(_MAX_PIXELS)),
         *("-protocol_whitelist", "file", "-format_whitelist", formats, "-codec_whitelist", CODECS),
@@ -205,7 +214,9 @@ def _slot_frames(frames: int, fps: Fraction) -> list[str]:
     return [f"fps=fps={_rate_text(fps)}:round=near:start_time=0", f"trim=end_frame={frames}"]
 
 
-def _encode_video(output: Output, targets: Targets) -> list[str]:
+def _encode_video(output: Output, targets: Targets, *x264: str) -> list[str]:
+    if targets.parameters:
+        x264 = (*x264, f"sps-id={targets.parameters}")  # the picture parameter set gets the same number
     tags = ("-color_range", "tv", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
     profile = output.video
     return [
@@ -221,6 +232,7 @@ def _encode_video(output: Output, targets: Targets) -> list[str]:
             "-map_chapters",
             "-1",
         ),
+        *(("-x264-params", ":".join(x264)) if x264 else ()),
         *("-video_track_timescale", str(output.fps.numerator), "-f", "mov", f"file:{targets.video}"),
     ]
 
@@ -269,7 +281,8 @@ def _sound_filters(edit: Edit, audio: AudioProfile) -> list[str]:
     ]
 
 
-def _encode_sound(target: Path) -> list[str]:
+def encode_sound(target: Path) -> list[str]:
+    """Return the arguments that make raw samples of a clip's sound."""
     return ["-map_metadata", "-1", "-c:a", "pcm_f32le", "-f", "f32le", f"file:{target}"]
 
 
@@ -301,16 +314,21 @@ def cut_argv(
         *_slot_frames(edit.slot.frames, output.fps),
         *conform_filters(info.video, output, tone_map=tone_map),
     ]
-    argv = [*_base(ffmpeg), "-copyts", "-noautorotate", *_input(excerpt.video, EXCERPT_FORMATS)]
-    argv += _input(excerpt.sound, EXCERPT_FORMATS) if excerpt.sound is not None else []
+    argv = [*base_args(ffmpeg), "-copyts", "-noautorotate", *input_args(excerpt.video, EXCERPT_FORMATS)]
+    argv += input_args(excerpt.sound, EXCERPT_FORMATS) if excerpt.sound is not None else []
     argv += ["-filter_threads", "1"]
     argv += ["-map", "0:v:0", "-vf", ",".join(picture), *_encode_video(output, targets)]
     if excerpt.sound is not None:
-        start = info.video.zero + edit.clip.start + excerpt.sound_shift
-        shift = f"asetpts=PTS-round({start.numerator}/{start.denominator}/TB)"
-        sound = [shift, "atrim=start_pts=0", *_sound_filters(edit, output.audio)]
-        argv += ["-map", "1:a:0", "-af", ",".join(sound), *_encode_sound(targets.sound)]
+        argv += sound_of(edit, info, excerpt.sound_shift, output.audio, targets.sound)
     return argv
+
+
+def sound_of(edit: Edit, info: MediaInfo, shift: Fraction, audio: AudioProfile, target: Path) -> list[str]:
+    """Return the arguments that make a clip's sound of a command's second input, whose times are later by ``shift``."""
+    start = info.video.zero + edit.clip.start + shift
+    begin = f"asetpts=PTS-round({start.numerator}/{start.denominator}/TB)"
+    filters = [begin, "atrim=start_pts=0", *_sound_filters(edit, audio)]
+    return ["-map", "1:a:0", "-af", ",".join(filters), *encode_sound(target)]
 
 
 def placeholder_argv(
@@ -332,17 +350,17 @@ def placeholder_argv(
         source = ["-f", "lavfi", "-i", f"color=c=black:s={size}:r={rate}"]
         conform: Sequence[str] = conform_filters(_plain(output), output)
     else:
-        source = ["-noautorotate", "-stream_loop", "-1", *_input(asset.path, "mov,mp4,matroska,webm,mpegts,avi")]
+        source = ["-noautorotate", "-stream_loop", "-1", *input_args(asset.path, "mov,mp4,matroska,webm,mpegts,avi")]
         conform = conform_filters(asset.video, output)
     sign_of_life = ["metadata=mode=add:key=cut:value=1", "metadata=mode=print:file=-"]
     picture = [f"fps=fps={rate}:round=near", f"trim=end_frame={edit.slot.frames}", *sign_of_life, *conform]
-    argv = [*_base(ffmpeg), *source, "-filter_threads", "1"]
+    argv = [*base_args(ffmpeg), *source, "-filter_threads", "1"]
     video_map = f"0:{asset.video.index}" if asset is not None else "0:v:0"
     argv += ["-map", video_map, "-vf", ",".join(picture)]
-    argv += [*(["-x264-params", "b-bias=-100"] if in_order else []), *_encode_video(output, targets)]
+    argv += _encode_video(output, targets, *(["b-bias=-100"] if in_order else []))
     if asset is not None and asset.audio is not None and not edit.is_silent:
         sound = ",".join(_sound_filters(edit, output.audio))
-        argv += ["-map", f"0:{asset.audio.index}", "-af", sound, *_encode_sound(targets.sound)]
+        argv += ["-map", f"0:{asset.audio.index}", "-af", sound, *encode_sound(targets.sound)]
     return argv
 
 
@@ -376,8 +394,8 @@ def soundtrack_argv(ffmpeg: str, track: Soundtrack, audio: AudioProfile, samples
     elif offset < 0:
         filters.append(f"adelay=delays={-offset}S:all=1")
     filters += [*_gain(track.gain_db), *_exactly(samples)]
-    argv = [*_base(ffmpeg), *_input(Path(track.path), f"{INPUT_FORMATS},{SOUND_FORMATS}")]
-    return [*argv, "-map", "0:a:0", "-af", ",".join(filters), *_encode_sound(target)]
+    argv = [*base_args(ffmpeg), *input_args(Path(track.path), f"{INPUT_FORMATS},{SOUND_FORMATS}")]
+    return [*argv, "-map", "0:a:0", "-af", ",".join(filters), *encode_sound(target)]
 
 
 def sound_argv(ffmpeg: str, audio: AudioProfile, target: Path, mix_with: Path | None = None) -> list[str]:

@@ -224,7 +224,8 @@ def _check_reach(search: _Search, need: Need, info: MediaInfo) -> None:
         raise SourceError(Reason.SHORT_SOURCE, f"{info.called} ends {missing:.3f} s before the clip does")
 
 
-def _seek(container: "InputContainer", stream: "Stream", seconds: Fraction, video: VideoInfo) -> bool:
+def seek(container: "InputContainer", stream: "Stream", seconds: Fraction, video: VideoInfo) -> bool:
+    """Go to a keyframe at or before a moment in seconds; False if the file can't."""
     import av  # noqa: PLC0415
 
     ticks = int(seconds / video.time_base)
@@ -245,7 +246,7 @@ def _scan(
         video = source.streams[info.video.index]
         has_sound = need.sound is not None and info.audio is not None and info.audio.path is None
         audio = source.streams[info.audio.index] if has_sound and info.audio is not None else None
-        if back is not None and not _seek(source, video, need.begin - back, info.video):
+        if back is not None and not seek(source, video, need.begin - back, info.video):
             return None
         with PacketFiles(target, video, audio) as writers:
             search = _Search(info, need if audio is not None else attrs.evolve(need, sound=None), video, writers)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from clipcut.errors import DISK_ERRNOS, Reason, RenderError, SourceError
+from clipcut.ffmpeg.parameters import Parameters, read_avcc
 from clipcut.ffmpeg.readback import SLACK, Grid, Readback, comment_of, read_back
 
 if TYPE_CHECKING:
@@ -105,6 +106,12 @@ def copy_head(path: Path, frames: int, fps: Fraction, target: Path) -> None:
         raise RenderError(f"A placeholder has {copied} frames instead of {frames}; please report this.")
 
 
+def parameters_of(path: Path) -> Parameters:
+    """Read the parameter sets of a cut clip; none where they can't be read."""
+    with _translated("read a clip"), _open(path) as container:
+        return read_avcc(bytes(container.streams.video[0].codec_context.extradata or b""))
+
+
 class VideoTrack:
     """The output's picture, growing clip by clip. Blocking; used by one thread at a time."""
 
@@ -115,7 +122,9 @@ class VideoTrack:
         self._fps = fps
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
-        self._parameters: bytes | None = None
+        self._seen: list[bytes] = []
+        self.parameters: bytes | None = None
+        """The parameter sets of all clips as ``avcC``; None where one clip has all."""
 
     def append(self, path: Path, frames: int) -> None:
         """Put a cut clip of ``frames`` frames behind what is there.
@@ -144,9 +153,19 @@ class VideoTrack:
             )
             self._stream = self._container.add_stream_from_template(stream)
             self._stream.time_base = 1 / self._fps
-            self._parameters = parameters
-        elif parameters != self._parameters:
+        elif parameters not in self._seen:
+            self._join(parameters)
+        self._seen.append(parameters) if parameters not in self._seen else None
+
+    def _join(self, parameters: bytes) -> None:
+        """Take the parameter sets of one clip more, which must not contradict those of the clips before it."""
+        try:
+            known, more = read_avcc(self.parameters or self._seen[0]), read_avcc(parameters)
+        except ValueError:
+            known, more = Parameters({(0, 0): b"0"}), Parameters({(0, 0): b"1"})
+        if not known.agrees(more):
             raise RenderError("Two clips were encoded with different parameters; please report this with both sources.")
+        self.parameters = known.joined(more).avcc()
 
     def _write(self, packet: "Packet", shown: int, stored: int) -> None:
         if stored > shown:
@@ -188,7 +207,15 @@ class Master:
     comment: str
 
 
-def mux(picture: Path, sound: Path, target: Path, suffix: str, master: Master, check: Callable[[], None]) -> None:
+def mux(
+    picture: Path,
+    sound: Path,
+    target: Path,
+    suffix: str,
+    master: Master,
+    check: Callable[[], None],
+    parameters: bytes | None = None,
+) -> None:
     """Put picture and sound into the finished container, without decoding, the index at the front of an MP4.
 
     Args:
@@ -198,6 +225,7 @@ def mux(picture: Path, sound: Path, target: Path, suffix: str, master: Master, c
         suffix: The finished file's suffix, one of ``SUFFIXES``.
         master: What it must be; its ``comment`` is the mark.
         check: Called every few packets; raises to end the work early.
+        parameters: The parameter sets of all clips as ``avcC``; None for those of the video track.
 
     Raises:
         RenderError: No room, or a middle file is damaged.
@@ -221,6 +249,8 @@ def mux(picture: Path, sound: Path, target: Path, suffix: str, master: Master, c
     ):
         container.metadata["comment"] = master.comment
         video = container.add_stream_from_template(pictures.streams.video[0])
+        if parameters is not None:
+            video.codec_context.extradata = parameters
         audio = container.add_stream_from_template(sounds.streams.audio[0])
         for count, packet in enumerate(_by_time(pictures, sounds)):
             if count % 256 == 0:
