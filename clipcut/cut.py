@@ -26,6 +26,7 @@ from clipcut.ffmpeg.mux import count_frames
 from clipcut.ffmpeg.need import UncoveredError
 from clipcut.ffmpeg.probe import MediaInfo, file_identity, parse_rotation, probe
 from clipcut.ffmpeg.process import STALL_S, Completed, run
+from clipcut.ffmpeg.readers import Readers
 from clipcut.ffmpeg.tools import Tool
 from clipcut.fill import Fills
 from clipcut.limits import Limits
@@ -70,6 +71,7 @@ class FFmpegCutter:
         output: The form of the output.
         folder: The private work folder.
         limits: Whose encoder and thread places are used.
+        readers: Who opens media.
         placeholder: Tells the placeholder clip.
         listener: Who is told of stages and warnings.
         unfinished: Clips that are not finished yet; the last few get more threads each.
@@ -81,6 +83,7 @@ class FFmpegCutter:
     output: Output
     folder: Path
     limits: Limits
+    readers: Readers
     placeholder: Callable[[], Path]
     listener: Listener
     unfinished: Callable[[], int]
@@ -181,7 +184,7 @@ class FFmpegCutter:
 
     async def probe(self, path: Path) -> MediaInfo:
         """Look into a file, and find out how its picture is turned."""
-        info = await self._in_thread(probe, path)
+        info = await self.readers.run(probe, path)
         if not info.may_be_turned:
             return info
         async with self.limits.encoders:
@@ -228,7 +231,7 @@ class FFmpegCutter:
             need = build.need_of(part.edit, info.video, self.output.fps)
             need = attrs.evolve(need, before=before, tolerance=need.tolerance + info.lenience)
             try:
-                excerpt = await self._in_thread(make_excerpt, info, need, path, trio.from_thread.check_cancelled)
+                excerpt = await self.readers.run(make_excerpt, info, need, path)
             except UncoveredError as exc:
                 self.listener.clip_stage(part.edit, method, Stage.FETCH)
                 part.extend(exc.side, is_sound=exc.is_sound)
