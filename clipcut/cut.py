@@ -27,6 +27,7 @@ from clipcut.ffmpeg.need import UncoveredError
 from clipcut.ffmpeg.parameters import OURS
 from clipcut.ffmpeg.probe import MediaInfo, file_identity, parse_rotation, probe
 from clipcut.ffmpeg.process import run
+from clipcut.ffmpeg.readers import Readers
 from clipcut.ffmpeg.tools import Tool
 from clipcut.fill import Fills
 from clipcut.limits import Limits
@@ -66,6 +67,7 @@ class FFmpegCutter:
         output: The form of the output.
         folder: The private work folder.
         limits: Whose encoder and thread places are used.
+        readers: Who opens media.
         placeholder: Tells the placeholder clip.
         listener: Who is told of stages and warnings.
         unfinished: Clips that are not finished yet; the last few get more threads each.
@@ -78,6 +80,7 @@ class FFmpegCutter:
     output: Output
     folder: Path
     limits: Limits
+    readers: Readers
     placeholder: Callable[[], Path]
     listener: Listener
     unfinished: Callable[[], int]
@@ -210,7 +213,7 @@ class FFmpegCutter:
 
     async def probe(self, path: Path) -> MediaInfo:
         """Look into a file, and find out how its picture is turned."""
-        info = await self._in_thread(probe, path)
+        info = await self.readers.run(probe, path)
         if not info.may_be_turned:
             return info
         async with self.limits.encoders:
@@ -257,7 +260,7 @@ class FFmpegCutter:
             need = build.need_of(part.edit, info.video, self.output.fps)
             need = attrs.evolve(need, before=before, tolerance=need.tolerance + info.lenience)
             try:
-                excerpt = await self._in_thread(make_excerpt, info, need, path, trio.from_thread.check_cancelled)
+                excerpt = await self.readers.run(make_excerpt, info, need, path)
             except UncoveredError as exc:
                 self.listener.clip_stage(part.edit, method, Stage.FETCH)
                 part.extend(exc.side, is_sound=exc.is_sound)

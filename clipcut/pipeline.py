@@ -23,6 +23,7 @@ from clipcut.cut import Cutter, FFmpegCutter
 from clipcut.errors import ClipcutError, RenderError
 from clipcut.events import Listener
 from clipcut.extract import Extraction
+from clipcut.ffmpeg.readers import Readers, open_readers
 from clipcut.ffmpeg.tools import Tool, find_ffmpeg, inspect_ffmpeg
 from clipcut.files import is_special, part_file, real_path, replace, sweep_folders, sweep_parts, work_folder
 from clipcut.limits import Limits, allow_open_files, needed_open_files, usable_cores
@@ -88,7 +89,8 @@ class Render:
             assembly = self._assembly(self.tool, folder)
             async with (
                 self._shelf(self.tool, folder) as shelf,
-                self._cutter(self.tool, folder, shelf) as cutter,
+                open_readers(self.limits.cores, self.listener.warning) as readers,
+                self._cutter(self.tool, folder, shelf, readers) as cutter,
                 trio.open_nursery() as nursery,
             ):
                 nursery.start_soon(assembly.join)
@@ -158,13 +160,14 @@ class Render:
                 await shelf.forget_segments()
 
     @contextlib.asynccontextmanager
-    async def _cutter(self, tool: Tool, folder: Path, shelf: Shelf | None) -> AsyncIterator[Cutter]:
+    async def _cutter(self, tool: Tool, folder: Path, shelf: Shelf | None, readers: Readers) -> AsyncIterator[Cutter]:
         """Give whoever cuts, with the network open around it where the plan needs one."""
         cutter = FFmpegCutter(
             tool=tool,
             output=self.job.plan.output,
             folder=folder,
             limits=self.limits,
+            readers=readers,
             placeholder=lambda: placeholder_path(self.settings),
             listener=self.listener,
             unfinished=lambda: self.extraction.unfinished,
@@ -190,6 +193,7 @@ class Render:
                 folder=folder,
                 nursery=downloads,
                 threads=limits.threads,
+                readers=readers,
                 probe=cutter.probe,
                 listener=self.listener,
                 keep=shelf.segments if shelf is not None else lambda _: None,

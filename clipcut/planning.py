@@ -40,6 +40,7 @@ async def look_ahead(plan: Plan, settings: Settings) -> "Forecast | int":
 
 async def _look(plan: Plan, settings: Settings) -> "Forecast":
     from clipcut.ffmpeg.probe import MediaInfo, probe  # noqa: PLC0415  a light start
+    from clipcut.ffmpeg.readers import open_readers  # noqa: PLC0415
     from clipcut.sources.forecast import forecast  # noqa: PLC0415
     from clipcut.sources.remote import Remote, open_fetcher  # noqa: PLC0415
     from clipcut.sources.remote_video import Bench  # noqa: PLC0415
@@ -48,10 +49,12 @@ async def _look(plan: Plan, settings: Settings) -> "Forecast":
     rate = float(settings.rate_limit) if settings.rate_limit is not None else None
 
     async def look_into(path: Path) -> MediaInfo:
-        return await trio.to_thread.run_sync(probe, path, limiter=limits.threads)
+        return await readers.run(probe, path)
 
+    listener = Listeners([])
     async with (
         work_folder(Path(tempfile.gettempdir())) as folder,
+        open_readers(limits.cores, listener.warning) as readers,
         open_fetcher(os.environ, max_retry=lambda: settings.max_retry, rate=lambda: rate) as fetcher,
         trio.open_nursery() as downloads,
     ):
@@ -61,8 +64,9 @@ async def _look(plan: Plan, settings: Settings) -> "Forecast":
             folder=folder,
             nursery=downloads,
             threads=limits.threads,
+            readers=readers,
             probe=look_into,
-            listener=Listeners([]),
+            listener=listener,
             only_looks=True,
         )
         found = await forecast(plan, Remote(plan=plan, environ=os.environ, bench=bench))

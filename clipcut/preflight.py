@@ -7,9 +7,10 @@ from pathlib import Path
 
 import attrs
 
-from clipcut.errors import Mistake, SettingsError, TimelineError, child_path
+from clipcut.errors import Mistake, SettingsError, SourceError, TimelineError, child_path
+from clipcut.ffmpeg.asking import read_once
 from clipcut.ffmpeg.mux import MARK, SUFFIXES, is_ours
-from clipcut.ffmpeg.probe import soundtrack_problem
+from clipcut.ffmpeg.probe import has_sound
 from clipcut.files import file_mode, is_folder, is_regular_file, is_special, real_path, why_unreadable
 from clipcut.network.ask import variables_of
 from clipcut.placeholder import packaged_placeholder
@@ -152,8 +153,14 @@ def _mark(name: str) -> str:
 
 def _soundtrack_mistakes(plan: Plan) -> Iterator[Mistake]:
     """Yield why the soundtrack can't be used."""
-    if plan.soundtrack is not None and (problem := soundtrack_problem(Path(plan.soundtrack.path))) is not None:
-        yield Mistake("$.soundtrack.path", problem)
+    if plan.soundtrack is None:
+        return
+    path = Path(plan.soundtrack.path)
+    try:
+        if not read_once(has_sound, path):
+            yield Mistake("$.soundtrack.path", f"{path} has no sound")
+    except SourceError as exc:
+        yield Mistake("$.soundtrack.path", f"can't be used: {exc}")
 
 
 def refuse_bad_variables(timeline: Timeline, name: str) -> None:

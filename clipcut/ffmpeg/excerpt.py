@@ -1,4 +1,4 @@
-"""Copy the packets that one clip needs into a small file of their own, with PyAV, in a thread.
+"""Copy the packets that one clip needs into a small file of their own, with PyAV; a render has it done in a child.
 
 FFmpeg then decodes that file from its first packet to its last. So no demuxer's seek decides where a clip begins, an
 error in the source counts when it lies in the clip's range and not otherwise, and the times of the pictures that must
@@ -277,8 +277,8 @@ def _with_sound(excerpt: Excerpt, info: MediaInfo, need: Need, target: Path) -> 
     return excerpt if shift is None else attrs.evolve(excerpt, sound=path, sound_shift=shift)
 
 
-def make_excerpt(info: MediaInfo, need: Need, target: Path, check: Callable[[], None]) -> Excerpt:
-    """Copy what a clip needs. Blocks; call it in a thread.
+def make_excerpt(info: MediaInfo, need: Need, target: Path, check: Callable[[], None] = lambda: None) -> Excerpt:
+    """Copy what a clip needs. Blocks; have a reader do it.
 
     Args:
         info: The probed source.

@@ -1,5 +1,6 @@
 """What a clip needs of its source, and what is said where a piece of the source holds too little of it."""
 
+import bisect
 import enum
 from fractions import Fraction
 
@@ -46,6 +47,18 @@ class Need:
     def may_begin_at(self, moment: Fraction) -> bool:
         """Tell whether a keyframe shown at ``moment`` is early enough."""
         return moment <= self.first and (self.before is None or moment < self.before)
+
+
+@attrs.frozen
+class There:
+    """Which bytes of a file were there at a moment, as ranges in order and apart; called to ask for one."""
+
+    spans: tuple[tuple[int, int], ...]
+
+    def __call__(self, first: int, end: int) -> bool:
+        """Tell whether all of a range was there."""
+        before = bisect.bisect_right(self.spans, first, key=lambda span: span[0]) - 1
+        return before >= 0 and end <= self.spans[before][1]
 
 
 class Side(enum.Enum):

@@ -1,14 +1,14 @@
-"""Look into a media file with PyAV, in a thread: its streams, where its time begins, how its picture is to be shown.
+"""Look into a media file with PyAV: its streams, where its time begins, how its picture is to be shown.
 
-PyAV works in our own process, so it demuxes only: what it decodes to find out a stream's form is by the decoders of
-``CODECS`` alone, and it opens regular files only, and only the container formats of ``INPUT_FORMATS``.
+Files may be hostile, so a render has this done in a child (see ``readers``). What is decoded to find out a stream's
+form is so by the decoders of ``CODECS`` alone; only regular files are opened, and only formats of ``INPUT_FORMATS``.
 """
 
 import contextlib
 import errno
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from clipcut.errors import Reason, SourceError, raise_if_machine
+from clipcut.ffmpeg.need import There
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -68,7 +69,7 @@ class VideoInfo:
 
     index: int
     codec: str
-    time_base: Fraction
+    time_base: Fraction = attrs.field(validator=attrs.validators.gt(Fraction(0)))
     zero: Fraction
     width: int
     height: int
@@ -114,7 +115,7 @@ class AudioInfo:
     """
 
     index: int
-    time_base: Fraction
+    time_base: Fraction = attrs.field(validator=attrs.validators.gt(Fraction(0)))
     sample_rate: int
     channels: int
     path: Path | None = None
@@ -154,7 +155,7 @@ class MediaInfo:
     name: str = ""
     is_piece: bool = False
     seams: tuple[int, ...] = ()
-    has_bytes: Callable[[int, int], bool] | None = attrs.field(default=None, eq=False)
+    has_bytes: There | None = attrs.field(default=None, eq=False)
 
     @property
     def called(self) -> str:
@@ -319,7 +320,7 @@ def _audio_info(container: "InputContainer") -> AudioInfo | None:
 
 
 def probe(path: Path) -> MediaInfo:
-    """Look into a file. Blocks; call it in a thread.
+    """Look into a file. Blocks; have a reader do it.
 
     Raises:
         SourceError: ``missing_file``, ``undecodable`` or ``no_video``.
@@ -342,7 +343,7 @@ def probe(path: Path) -> MediaInfo:
 def probe_sound(path: Path) -> tuple[AudioInfo, Fraction]:
     """Look into a file for its sound only; return the stream and when its first packet begins, in seconds.
 
-    Blocks; call it in a thread.
+    Blocks; have a reader do it.
 
     Raises:
         SourceError: ``undecodable``; it has none.
@@ -356,10 +357,11 @@ def probe_sound(path: Path) -> tuple[AudioInfo, Fraction]:
         raise SourceError(Reason.UNDECODABLE, f"{path} has no sound")
 
 
-def soundtrack_problem(path: Path) -> str | None:
-    """Return why a file can't be a soundtrack; None if it has sound that may be read. Blocks, but briefly."""
-    try:
-        with open_media(path, f"{INPUT_FORMATS},{SOUND_FORMATS}") as container:
-            return None if container.streams.audio else f"{path} has no sound"
-    except SourceError as exc:
-        return f"can't be used: {exc}"
+def has_sound(path: Path) -> bool:
+    """Tell whether a file has sound. Blocks; have a reader do it.
+
+    Raises:
+        SourceError: It can't be read.
+    """
+    with open_media(path, f"{INPUT_FORMATS},{SOUND_FORMATS}") as container:
+        return bool(container.streams.audio)

@@ -99,12 +99,17 @@ async def _end(process: trio.Process) -> None:
             await process.wait()
 
 
-async def _open(argv: Sequence[str]) -> trio.Process:
+async def open_child(argv: Sequence[str], stderr: int = subprocess.PIPE) -> trio.Process:
+    """Start a child in a session of its own, with pipes; whoever does so sees to its end, and reads what it says.
+
+    Raises:
+        OSError: It could not be started.
+    """
     return await trio.lowlevel.open_process(
         list(argv),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         env=child_environment(os.environ),
         start_new_session=True,
     )
@@ -127,7 +132,7 @@ async def run(
         OSError: It could not be started (no such program, too many open files).
     """
     tail: collections.deque[str] = collections.deque(maxlen=STDERR_LINES)
-    process = await _open(["/bin/sh", "-c", _GUARD, "clipcut-guard", *argv])
+    process = await open_child(["/bin/sh", "-c", _GUARD, "clipcut-guard", *argv])
     assert process.stdout is not None  # noqa: S101  all three are pipes
     assert process.stderr is not None  # noqa: S101
 
@@ -186,7 +191,7 @@ async def open_feed(argv: Sequence[str]) -> AsyncIterator[Feed]:
     Raises:
         OSError: It could not be started.
     """
-    process = await _open(argv)
+    process = await open_child(argv)
     feed = Feed(process)
     assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101

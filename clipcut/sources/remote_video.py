@@ -13,6 +13,7 @@ from clipcut.digest import digest, known_address
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Listener, Told
 from clipcut.ffmpeg.probe import MediaInfo
+from clipcut.ffmpeg.readers import Readers
 from clipcut.network.addresses import Zone
 from clipcut.network.ask import Access
 from clipcut.network.fetch import Fetcher
@@ -50,6 +51,7 @@ class Bench:
         folder: The private work folder.
         nursery: Where downloads run.
         threads: A place for each thread.
+        readers: Who opens media.
         probe: Looks into a local file, and finds out how its picture is turned.
         listener: Is told of sources that were found.
         keep: Returns where the segments of a source are kept for a render after a kill; None for nowhere.
@@ -61,6 +63,7 @@ class Bench:
     folder: Path
     nursery: trio.Nursery
     threads: trio.CapacityLimiter
+    readers: Readers
     probe: Callable[[Path], Awaitable[MediaInfo]]
     listener: Listener
     keep: Callable[[str], Kept | None] = lambda _: None
@@ -204,6 +207,7 @@ class RemoteVideo:
             nursery=bench.nursery,
             folder=folder,
             threads=bench.threads,
+            readers=bench.readers,
             probe_turned=bench.probe,
         )
         video.expect(edit for edit in self._edits if edit.index not in self._ended)
@@ -233,7 +237,7 @@ class RemoteVideo:
             self._bench.output,
             redact_url(access.url),
             self._bench.probe,
-            self._bench.threads,
+            self._bench.readers,
             told,
         )
         form = "file" if isinstance(file, RangedFile) else "stream"

@@ -2,16 +2,16 @@
 
 import bisect
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from clipcut.errors import Reason, SourceError
-from clipcut.ffmpeg.need import SOUND_LEAD, Need
+from clipcut.ffmpeg.need import SOUND_LEAD, Need, There
 from clipcut.ffmpeg.probe import chosen_audio, chosen_video, open_media
 
 if TYPE_CHECKING:
@@ -38,12 +38,19 @@ class Samples:
         delay: By how many ticks a keyframe is shown later than it is decoded.
     """
 
-    tick: Fraction
+    tick: Fraction = attrs.field(validator=attrs.validators.gt(Fraction(0)))
     times: "array[int]"
     places: "array[int]"
     sizes: "array[int]"
     keys: "array[int]"
     delay: int
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse rows that don't belong together: they may come from a reader that a hostile file has taken over."""
+        ascend = all(before < after for before, after in pairwise(self.keys))
+        within = not self.keys or (self.keys[0] >= 0 and self.keys[-1] < len(self.times))
+        if not (len(self.times) == len(self.places) == len(self.sizes) and ascend and within):
+            raise ValueError("the rows of an index don't belong together")
 
     def between(self, first: int, end: int) -> Iterator[Range]:
         """Yield where samples ``[first, end)`` are."""
@@ -110,7 +117,7 @@ class Spans:
 
     def __init__(self) -> None:
         """Hold none."""
-        self._spans: list[Range] = []  # replaced and never changed: others look from threads
+        self._spans: tuple[Range, ...] = ()
 
     def add(self, first: int, end: int) -> None:
         """Add a range."""
@@ -119,11 +126,11 @@ class Spans:
         high = bisect.bisect_right(spans, end, key=lambda span: span[0])
         if low < high:
             first, end = min(first, spans[low][0]), max(end, spans[high - 1][1])
-        self._spans = [*spans[:low], (first, end), *spans[high:]]
+        self._spans = (*spans[:low], (first, end), *spans[high:])
 
     def has(self, first: int, end: int) -> bool:
         """Tell whether all of a range is there."""
-        return holds(self._spans, first, end)
+        return self.now()(first, end)
 
     def missing(self, first: int, end: int) -> list[Range]:
         """Return what of a range isn't there."""
@@ -132,15 +139,9 @@ class Spans:
         high = bisect.bisect_left(spans, end, key=lambda span: span[0])
         return gaps([(first, end)], spans[low:high])
 
-    def now(self) -> Callable[[int, int], bool]:
+    def now(self) -> There:
         """Return what tells whether all of a range was there at this moment, whatever comes later."""
-        return partial(holds, self._spans)
-
-
-def holds(spans: Sequence[Range], first: int, end: int) -> bool:
-    """Tell whether one of some ranges, in order and apart, has all of another."""
-    before = bisect.bisect_right(spans, first, key=lambda span: span[0]) - 1
-    return before >= 0 and end <= spans[before][1]
+        return There(self._spans)
 
 
 def gaps(ranges: Iterable[Range], taken: Iterable[Range]) -> list[Range]:
@@ -173,7 +174,7 @@ def _samples(stream: "Stream", delay: int) -> Samples:
 
 
 def read_index(path: Path) -> Index:
-    """Read the index of a file, of which only that need be there. Blocks; call it in a thread.
+    """Read the index of a file, of which only that need be there. Blocks; have a reader do it.
 
     Raises:
         SourceError: It has no picture, or can't be read.

@@ -1,6 +1,6 @@
 """A file whose server gives ranges of it: each byte that a clip needs is fetched once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import attrs
 import trio
 
 from clipcut.events import Told
+from clipcut.ffmpeg.need import There
 from clipcut.network.addresses import Zone
 from clipcut.network.ask import Access, Ask
 from clipcut.network.fetch import Fetcher
@@ -61,7 +62,7 @@ class RangedFile:
         """Tell whether these bytes are there."""
         return self._there.has(first, end)
 
-    def now(self) -> Callable[[int, int], bool]:
+    def now(self) -> There:
         """Return what tells which bytes are there at this moment, whatever comes while somebody reads."""
         return self._there.now()
 

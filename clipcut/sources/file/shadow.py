@@ -1,7 +1,7 @@
 """The local file that stands for one behind HTTP: sparse, as long, with those bytes in place that were needed."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import trio
 
 from clipcut.errors import raise_if_machine
 from clipcut.events import Told
+from clipcut.ffmpeg.need import There
 from clipcut.sources.file.index import Range
 
 _BATCH = 1 << 20
@@ -28,7 +29,7 @@ class RemoteFile(Protocol):
         """Tell whether these bytes are there."""
         ...
 
-    def now(self) -> Callable[[int, int], bool]:
+    def now(self) -> There:
         """Return what tells which bytes are there at this moment, whatever comes while somebody reads."""
         ...
 

@@ -1,7 +1,7 @@
 """A file whose server gives it only as a whole: fetched once, from its begin as far as the clips need it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -9,6 +9,7 @@ import trio
 
 from clipcut.errors import RenderError, SourceError
 from clipcut.events import Retry, Told
+from clipcut.ffmpeg.need import There
 from clipcut.network.addresses import Zone
 from clipcut.network.ask import Access, Ask
 from clipcut.network.fetch import Fetcher
@@ -68,10 +69,9 @@ class StreamedFile:
         """Return what of these bytes has not come yet."""
         return [(first, end) for first, end in ranges if not self.has(first, end)]
 
-    def now(self) -> Callable[[int, int], bool]:
+    def now(self) -> There:
         """Return what tells which bytes are there at this moment."""
-        came = self._came
-        return lambda first, end: first >= 0 and end <= came
+        return There(((0, self._came),))
 
     async def need(self, ranges: Sequence[Range], told: Told) -> None:
         """Wait until these bytes have come.

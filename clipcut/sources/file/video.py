@@ -12,6 +12,7 @@ from clipcut.events import Told
 from clipcut.ffmpeg.argv import need_of
 from clipcut.ffmpeg.need import Need, Side
 from clipcut.ffmpeg.probe import MediaInfo
+from clipcut.ffmpeg.readers import Readers
 from clipcut.plan import Edit
 from clipcut.sources.file.index import Index, Range, merged, read_index
 from clipcut.sources.file.layout import Indexed, Layout
@@ -102,7 +103,7 @@ async def open_file_video(
     output: Output,
     name: str,
     probe_turned: Callable[[Path], Awaitable[MediaInfo]],
-    threads: trio.CapacityLimiter,
+    readers: Readers,
     told: Told,
 ) -> FileVideo:
     """Fetch a file's index, and look into it.
@@ -114,7 +115,7 @@ async def open_file_video(
         output: The output's form.
         name: What it is called in messages.
         probe_turned: Looks into a local file, and finds out how its picture is turned.
-        threads: A place for each thread.
+        readers: Who opens media.
         told: Is told of requests that are sent again.
 
     Raises:
@@ -129,7 +130,7 @@ async def open_file_video(
             info = await probe_turned(file.path)
             return FileVideo(file=file, info=_named(info, name), index=None, output=output)
         await file.need([(layout.first, layout.end)], told)
-        index = await trio.to_thread.run_sync(read_index, file.path, limiter=threads)
+        index = await readers.run(read_index, file.path)
         first, end = index.first_picture
         await file.need([(first, min(end, first + MAX_PICTURE))], told)
         info = await probe_turned(file.path)

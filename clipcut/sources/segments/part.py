@@ -14,6 +14,7 @@ from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
 from clipcut.ffmpeg.need import SOUND_SKEW, Side
 from clipcut.ffmpeg.probe import AudioInfo, MediaInfo, probe, probe_sound
+from clipcut.ffmpeg.readers import Readers
 from clipcut.plan import Edit
 from clipcut.sources.gather import gather
 from clipcut.sources.segments.join import join, join_in_place, seams_of, unwrapped
@@ -128,6 +129,7 @@ class SegmentedPart:
         stage: Where segments are.
         folder: A folder of the video's own.
         threads: A place for each thread.
+        readers: Who opens media.
     """
 
     edit: Edit
@@ -139,6 +141,7 @@ class SegmentedPart:
     stage: Stage
     folder: Path
     threads: trio.CapacityLimiter
+    readers: Readers
 
     @property
     def _picture_file(self) -> Path:
@@ -184,7 +187,7 @@ class SegmentedPart:
             put_together, self.picture.track, self.picture.chosen, picture, self._picture_file
         )
         try:
-            info = await self._in_thread(probe, self._picture_file)
+            info = await self.readers.run(probe, self._picture_file)
         except SourceError as exc:
             if self.picture.has_before and self.edit.clip.start - self.picture.chosen[0].begin < _BLIND:
                 self.picture.extend(Side.BEFORE)
@@ -226,7 +229,7 @@ class SegmentedPart:
         seams = await self._in_thread(functools.partial(seams_of, is_packed=is_packed), files)
         stamp = await self._in_thread(functools.partial(join, is_packed=is_packed), files, path)
         try:
-            audio, begin = await self._in_thread(probe_sound, path)
+            audio, begin = await self.readers.run(probe_sound, path)
         except SourceError as exc:
             raise exc.renamed(path, self.name) from exc
         expected = zero + span.chosen[0].begin

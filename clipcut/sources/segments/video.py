@@ -13,6 +13,7 @@ from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
 from clipcut.ffmpeg.need import SOUND_MARGIN, SOUND_TAIL
 from clipcut.ffmpeg.probe import MediaInfo
+from clipcut.ffmpeg.readers import Readers
 from clipcut.plan import Edit
 from clipcut.sources.gather import gather
 from clipcut.sources.segments.part import Origin, SegmentedPart, Span, put_together
@@ -36,6 +37,7 @@ class SegmentedVideo:
         nursery: Where downloads run.
         folder: A folder of its own, for files that are put together.
         threads: A place for each thread.
+        readers: Who opens media.
         probe_turned: Looks into a file, and finds out how its picture is turned.
     """
 
@@ -46,6 +48,7 @@ class SegmentedVideo:
     nursery: trio.Nursery
     folder: Path
     threads: trio.CapacityLimiter
+    readers: Readers
     probe_turned: Callable[[Path], Awaitable[MediaInfo]]
     _origins: dict[int, Shared[Origin]] = attrs.field(init=False, factory=dict)
 
@@ -83,6 +86,7 @@ class SegmentedVideo:
             stage=self.stage,
             folder=self.folder,
             threads=self.threads,
+            readers=self.readers,
         )
 
     @contextlib.asynccontextmanager
