@@ -287,8 +287,8 @@ def long_timeline(folder: Path) -> Path:
     return path
 
 
-def children_of(session: int) -> list[int]:
-    """Find running processes whose command line names our private folders."""
+def children_of(session: int, folder: Path) -> list[int]:
+    """Find running processes whose command line names private folders of ours inside a folder."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) not in (os.getpid(), session):
@@ -296,7 +296,7 @@ def children_of(session: int) -> list[int]:
                 words = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if b".clipcut-" in words:
+            if b".clipcut-" in words and os.fsencode(folder) in words:
                 found.append(int(entry.name))
     return found
 
@@ -321,7 +321,7 @@ def test_a_signal_ends_a_render_cleanly(tmp_path: Path, number: signal.Signals, 
     assert ("interrupted", code, None) == (report["status"], report["exit_code"], report["output"])
     assert b"render.interrupted" in err
     assert {"mix.json", "mix.report.json"} == files(tmp_path)
-    assert [] == [pid for pid in children_of(process.pid) if str(tmp_path) in Path(f"/proc/{pid}/cmdline").read_text()]
+    assert [] == children_of(process.pid, tmp_path)
 
 
 @pytest.mark.media
