@@ -45,8 +45,10 @@ def summary_lines(result: RenderResult, report: str | None) -> Iterator[str]:
         fine = len(result.clips) - len(odd)
         yield f"{result.status}: {result.output.path} ({length}) in {result.elapsed_ms / 1000:.1f} s"
         cached = sum(clip.is_cached for clip in result.clips)
-        kept = f" ({cached} finished before)" if cached else ""
-        yield f"{fine} of {count_text(len(result.clips), 'clip')} as asked for{kept}" + (":" if odd else ".")
+        copied = sum(clip.copied_frames for clip in result.clips)
+        facts = [f"{cached} finished before"] * bool(cached) + [f"{count_text(copied, 'frame')} copied"] * bool(copied)
+        more = f" ({', '.join(facts)})" if facts else ""
+        yield f"{fine} of {count_text(len(result.clips), 'clip')} as asked for{more}" + (":" if odd else ".")
     else:
         yield f"{result.status}: {redact(result.error or '')}"
     yield from (_clip_line(clip) for clip in odd)

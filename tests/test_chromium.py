@@ -16,7 +16,7 @@ from real import free_port, needs, program
 
 from clipcut import smart
 
-FLAGS = [
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -26,7 +26,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
-]
+)
 
 SCRIPT = """
 const [data, moments, done] = arguments;
@@ -96,7 +96,7 @@ def browser(folder: Path) -> Iterator[str]:
 def test_a_browser_shows_every_frame_around_the_joins(
     tmp_path: Path, packaged: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Copied pictures, their edges, an encoded clip and a placeholder: each moment shows its frame, sought or played."""
+    """Copied pictures, edges, an encoded clip, a placeholder: each moment shows its frame, sought or played."""
     monkeypatch.setattr(smart, "CHILD_PIXELS", 0)
     args = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "30", "-bf", "3")
     tags = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"

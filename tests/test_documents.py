@@ -26,6 +26,7 @@ from clipcut.plan import build_plan
 from clipcut.results import Outcome, Status
 from clipcut.schema import timeline_schema
 from clipcut.settings import resolve_settings
+from clipcut.smart import Why
 from clipcut.timeline import AudioProfile, Clip, Output, Soundtrack, VideoProfile
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,7 @@ DOCS = ROOT / "docs"
 EXAMPLES = DOCS / "examples"
 GUIDE = (DOCS / "timeline.md").read_text()
 CRON = (DOCS / "cron-and-ci.md").read_text()
+COPYING = (DOCS / "copying.md").read_text()
 TROUBLE = (DOCS / "troubleshooting.md").read_text()
 ENGLISH = (ROOT / "README.md").read_text()
 CHINESE = (DOCS / "README.zh-CN.md").read_text()
@@ -228,6 +230,11 @@ def _exit_codes(text: str) -> set[int]:
         if match := re.match(r"\| (\d[\d, 、]*) \|", line):
             numbers |= {int(number) for number in re.findall(r"\d+", match[1])}
     return numbers
+
+
+def test_the_page_on_copying_has_every_reason_not_to() -> None:
+    """The closed list, once each."""
+    assert sorted(Why) == sorted(row[0].strip("`") for row in _rows(_section(COPYING, "What the report says")))
 
 
 def test_the_documents_agree_on_exit_codes() -> None:

@@ -6,15 +6,21 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import attrs
 import av
 import pytest
 from conftest import ffmpegs
 from golden import Numbered, Rendered, assert_clicks, assert_picture, render, timeline, wanted_frames
+from hypothesis import given
+from hypothesis import strategies as st
 from media import make_source, packet_times, read_frames, read_samples
+from packaged import serving
 
 from clipcut import smart
-from clipcut.ffmpeg.h264 import PPS, SPS, kind, units
+from clipcut.ffmpeg.h264 import IDR, PPS, SPS, kind, read_sps, tagged, units
+from clipcut.ffmpeg.parameters import Form, form_of, read_avcc
 from clipcut.smart import Copy, Picture, Why, find_copy, limits_of, pays, places_of
+from clipcut.timeline import Output
 
 BT709 = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709,setsar=1"
 FORM = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-x264-params")
@@ -207,8 +213,10 @@ def test_copies_of_all_kinds_of_sources_stand_side_by_side(made: Make, tmp_path:
     least = [60, 0, 60, 60, 0, 60, 0, 138, 36, 30]
     assert all(a <= b for a, b in zip(least, copied(rendered), strict=True))
     with av.open(str(rendered.output)) as container:
-        packets = [bytes(packet) for packet in container.demux(video=0)]
-    assert [] == [one for one in packets for unit in units(one) if kind(unit) in (SPS, PPS)]
+        kinds = [{kind(unit) for unit in units(bytes(packet))} for packet in container.demux(video=0) if packet.size]
+        marked = [entry.is_keyframe for entry in container.streams.video[0].index_entries]
+    assert [] == [one for one in kinds if one & {SPS, PPS}]
+    assert [IDR in one for one in kinds] == marked
     encoded = {1: Why.KEYFRAMES, 4: Why.KEYFRAMES, 6: Why.PLACEHOLDER}
     assert [encoded.get(number) for number in range(10)] == reasons(rendered)
     assert_clean(rendered.output, *ffmpegs())
@@ -319,3 +327,54 @@ def test_copies_are_kept_for_later_renders(made: Make, tmp_path: Path, packaged:
     assert [[True, False]] * 2 == [[count > 0 for count in copied(one)] for one in (first, turned)]
     assert [False, False] == [clip["cached"] for clip in encoded.report["clips"]]
     assert [None, None] == reasons(encoded)
+
+
+@pytest.mark.media
+@pytest.mark.usefixtures("cheap")
+def test_what_comes_over_the_network_is_encoded(made: Make, tmp_path: Path, packaged: str) -> None:
+    """And says so; its local copy is copied."""
+    source = plain(made)
+    with serving(source.parent) as origin:
+        clips = [{"video_id": name, "start": 1, "duration": 1} for name in ("far", "near")]
+        sources = {
+            "far": f"{origin.url}/{source.name}",
+            "near": {"url": f"{origin.url}/none.mp4", "local": str(source)},
+        }
+        rendered = auto(tmp_path, timeline(clips, sources), packaged)
+
+    assert [Why.REMOTE, None] == reasons(rendered)
+    assert [0, 30] == copied(rendered)
+
+
+@pytest.mark.media
+@pytest.mark.usefixtures("cheap")
+def test_the_summary_says_how_many_frames_were_copied(
+    made: Make, tmp_path: Path, packaged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside those that were finished before."""
+    auto(tmp_path, timeline([{"video_id": "v", "start": 1, "duration": 1}], {"v": str(plain(made))}), packaged)
+
+    assert "1 of 1 clip as asked for (30 frames copied)." in capsys.readouterr().err
+
+
+@given(data=st.binary(max_size=80), at=st.integers(0, 60))
+def test_no_parameter_set_ends_a_render(data: bytes, at: int) -> None:
+    """Whatever a file says of itself, it is copied, or there is a reason not to."""
+    good = bytes.fromhex(
+        "0164001fffe1001d6764001f4b365014016ec05a810100a0000003002000000781e30632c0010005684af8fcb0fdf8f800"
+    )
+
+    for avcc in (data, good[:at] + data, good[:at] + data + good[at + len(data) :]):
+        assert isinstance(form_of(avcc, Output(), 2), Why | Form)
+    form = form_of(good, Output(), 2)
+    assert isinstance(form, Form)
+    assert form.told.avcc() == read_avcc(form.told.avcc()).avcc()
+
+
+def test_a_source_that_says_nothing_of_colours_is_told_what_they_are() -> None:
+    """Its parameter set says BT.709 and square pixels in the output, and all else as before."""
+    unit = bytes.fromhex("6764001f4b365014016ec05a810100a0000003002000000781e30632c0")
+    before, after = read_sps(unit), read_sps(tagged(unit, read_sps(unit)))
+
+    assert ((2, 2, 1), (1, 1, 1), (1, 1)) == (before.colours, after.colours, after.aspect)
+    assert after == attrs.evolve(before, colours=after.colours, aspect=after.aspect)

@@ -294,15 +294,14 @@ class _Pieces:
             return
         if packet.pts != times[self._copied]:
             raise NotCopiedError(Why.DAMAGED)
-        mine, is_idr = self._without_parameters(packet)
+        mine = self._without_parameters(packet)
         mine.stream, mine.time_base = self._stream, 1 / self._fps
         mine.pts, mine.dts, mine.duration = places[self._copied] - places[0], self._copied - REORDER_FRAMES, 1
-        mine.is_keyframe = is_idr  # a player that jumps to any other would show what it lacks
         self._container.mux(mine)
         self._copied += 1
 
-    def _without_parameters(self, packet: "Packet") -> "tuple[Packet, bool]":
-        """Return a packet without the parameter sets that the track has anyway, and whether it is an IDR picture.
+    def _without_parameters(self, packet: "Packet") -> "Packet":
+        """Return a packet without the parameter sets that the track has anyway.
 
         Raises:
             NotCopiedError: It brings others.
@@ -317,7 +316,9 @@ class _Pieces:
         sets = [unit for unit in found if kind(unit) in (SPS, PPS)]
         if any(unit not in self._units for unit in sets):
             raise NotCopiedError(Why.PARAMETERS)
-        if sets:
-            kept = (unit for unit in found if kind(unit) not in (SPS, PPS))
-            packet = av.Packet(b"".join(len(unit).to_bytes(4) + unit for unit in kept))
-        return packet, any(kind(unit) == IDR for unit in found)
+        if not sets:
+            return packet
+        kept = [unit for unit in found if kind(unit) not in (SPS, PPS)]
+        stripped = av.Packet(b"".join(len(unit).to_bytes(4) + unit for unit in kept))
+        stripped.is_keyframe = packet.is_keyframe
+        return stripped

@@ -99,6 +99,14 @@ def kind(unit: bytes) -> int:
     return unit[0] & 31
 
 
+def has_idr(packet: bytes) -> bool:
+    """Tell whether a packet's picture needs none before it, nor do those after it."""
+    try:
+        return any(kind(unit) == IDR for unit in units(packet))
+    except ValueError:
+        return False
+
+
 @attrs.frozen(kw_only=True)
 class Sps:
     """A sequence parameter set.

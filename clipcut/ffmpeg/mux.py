@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from clipcut.errors import DISK_ERRNOS, Reason, RenderError, SourceError
+from clipcut.ffmpeg.h264 import has_idr
 from clipcut.ffmpeg.parameters import Parameters, read_avcc
 from clipcut.ffmpeg.readback import SLACK, Grid, Readback, comment_of, read_back
 
@@ -106,6 +107,11 @@ def copy_head(path: Path, frames: int, fps: Fraction, target: Path) -> None:
         raise RenderError(f"A placeholder has {copied} frames instead of {frames}; please report this.")
 
 
+def _mark(packet: "Packet") -> None:
+    """Let a player jump to IDR pictures only: FFmpeg's reader takes more for keyframes, which may lack references."""
+    packet.is_keyframe = packet.is_keyframe and has_idr(bytes(packet))
+
+
 def parameters_of(path: Path) -> Parameters:
     """Read the parameter sets of a cut clip; none where they can't be read."""
     with _translated("read a clip"), _open(path) as container:
@@ -175,6 +181,7 @@ class VideoTrack:
         packet.stream = self._stream
         packet.time_base = 1 / self._fps
         packet.pts, packet.dts, packet.duration = shown, stored, 1
+        _mark(packet)
         self._container.mux(packet)
 
     def close(self) -> None:
@@ -255,7 +262,10 @@ def mux(
         for count, packet in enumerate(_by_time(pictures, sounds)):
             if count % 256 == 0:
                 check()
-            packet.stream = video if packet.stream is pictures.streams.video[0] else audio
+            is_picture = packet.stream is pictures.streams.video[0]
+            packet.stream = video if is_picture else audio
+            if is_picture:
+                _mark(packet)
             container.mux(packet)
 
 

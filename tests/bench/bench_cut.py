@@ -40,9 +40,16 @@ def make_case(folder: Path, ffmpeg: str) -> Path:
     if not source.exists():
         args = ("-c:v", "libx264", "-preset", "veryfast", "-bf", "3", "-pix_fmt", "yuv420p")
         part = source.with_suffix(".part.mp4")
-        size = {"width": 1280, "height": 720}
         make_source(
-            part, ffmpeg=ffmpeg, source_id=1, seconds=SECONDS, gop=60, video_args=args, video_filter=TAGS, **size
+            part,
+            ffmpeg=ffmpeg,
+            source_id=1,
+            seconds=SECONDS,
+            width=1280,
+            height=720,
+            gop=60,
+            video_args=args,
+            video_filter=TAGS,
         )
         part.rename(source)
     clips = [{"video_id": "v", "start": start, "duration": LENGTH} for start in STARTS]
