@@ -20,6 +20,7 @@ from clipcut.cache.shelf import Shelf
 from clipcut.errors import Reason, SourceError, raise_if_machine
 from clipcut.events import Listener, Stage, Told
 from clipcut.ffmpeg import argv as build
+from clipcut.ffmpeg.copying import copy_clip
 from clipcut.ffmpeg.excerpt import Excerpt, make_excerpt
 from clipcut.ffmpeg.judge import Said, judge
 from clipcut.ffmpeg.mux import count_frames
@@ -108,6 +109,7 @@ class FFmpegCutter:
                 listener=self.listener,
                 run=self._run,
                 cut_edge=self._cut_edge,
+                copy=lambda *wanted: self.readers.run(copy_clip, *wanted),
             )
 
     def knows(self, edit: Edit, rung: Rung) -> bool:

@@ -132,7 +132,7 @@ def find_copy(pictures: Sequence[Picture], places: dict[int, int], frames: int, 
     return Copy(index=index, places=tuple(shown[:whole])) if whole else None
 
 
-def pays(copy: Copy, pictures: Sequence[Picture], frames: int, pixels: int) -> bool:
+def pays(copy: Copy, pictures: Sequence[Picture], frames: int, child: Fraction) -> bool:
     """Tell whether copying costs less than encoding the whole clip.
 
     What is copied is decoded once too, to prove it whole. The pictures before an edge, from its keyframe on, are
@@ -142,9 +142,8 @@ def pays(copy: Copy, pictures: Sequence[Picture], frames: int, pixels: int) -> b
         copy: What would be copied.
         pictures: The source's, as they are stored, from the clip's keyframe on.
         frames: How many frames the clip has.
-        pixels: Of one frame.
+        child: What it costs to start an FFmpeg, in frames that are encoded meanwhile.
     """
-    child = Fraction(CHILD_PIXELS, pixels)
     lead = max(0, copy.index - copy.first) * _DECODE
     encode = child + lead + frames * (1 + _DECODE)
     cost = child + len(copy.places) * _DECODE

@@ -6,19 +6,23 @@ out of the decoder.
 
 import re
 from collections.abc import Awaitable, Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
 import attrs
 import trio
 
+from clipcut import smart
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Listener, Stage
 from clipcut.ffmpeg.argv import need_of
-from clipcut.ffmpeg.edges import COPY, HEAD, TAIL, edge_of, proof_argv
-from clipcut.ffmpeg.gops import Found, NotCopiedError, Sound, copy, find
+from clipcut.ffmpeg.copying import Copied
+from clipcut.ffmpeg.edges import COPY, HEAD, TAIL, Sound, edge_of, proof_argv
+from clipcut.ffmpeg.gops import Wish
 from clipcut.ffmpeg.judge import Said, judge
 from clipcut.ffmpeg.mux import parameters_of
+from clipcut.ffmpeg.need import Need
 from clipcut.ffmpeg.parameters import Parameters
 from clipcut.ffmpeg.probe import MediaInfo
 from clipcut.limits import Limits
@@ -43,6 +47,7 @@ class Splicer:
         listener: Is told of stages.
         run: Runs FFmpeg, and gives what it said.
         cut_edge: Encodes an edge of a clip of a local file.
+        copy: Runs ``copy_clip``.
     """
 
     ffmpeg: str
@@ -52,7 +57,9 @@ class Splicer:
     listener: Listener
     run: Callable[[list[str], Callable[[bytes], object]], Awaitable[Said]]
     cut_edge: Callable[[Edit, Path], Awaitable[CutFile]]
+    copy: Callable[[MediaInfo, Wish, Need, Path, Path], Awaitable[Copied]]
     _known: Parameters = attrs.field(init=False, factory=Parameters)
+    _refused: set[Path] = attrs.field(init=False, factory=set)
 
     async def splice(self, edit: Edit, info: MediaInfo) -> tuple[CutFile, ...] | Why:
         """Make a clip of what can be copied and its edges; say why not where that can't be, or doesn't pay.
@@ -65,22 +72,21 @@ class Splicer:
             SourceError: The source can't be read.
             RenderError: There is no room to work in.
         """
-        self.listener.clip_stage(edit, Method.LOCAL, Stage.COPY)
-        check = trio.from_thread.check_cancelled
-        need = need_of(edit, info.video, self.output.fps)
-        found = await self._in_thread(find, info, edit, need, self.output, check)
-        if isinstance(found, Why):
-            return found
-        if not self._admits(found.form.told):
+        if info.path in self._refused:
             return Why.PARAMETERS
+        self.listener.clip_stage(edit, Method.LOCAL, Stage.COPY)
         video, packets = self._path(edit, COPY, "mov"), self.folder / f"{edit.stem}.sound"
         is_made = False
         try:
-            sound = await self._in_thread(copy, info, found, need, self.output.fps, video, packets, check)
-            pieces = await self._pieces(edit, info, found, sound)
+            copied = await self.copy(info, self._wish(edit), need_of(edit, info.video, self.output.fps), video, packets)
+            if copied.why is not None:
+                return copied.why
+            if not self._admits(await self._in_thread(parameters_of, video)):
+                self._refused.add(info.path)
+                return Why.PARAMETERS
+            sound = Sound(packets, copied.sound_shift) if copied.sound_shift is not None else None
+            pieces = await self._pieces(edit, info, copied, sound)
             is_made = True
-        except NotCopiedError as exc:
-            return exc.why
         except SourceError:
             return Why.DAMAGED  # whoever encodes the clip says what is wrong
         finally:
@@ -90,6 +96,16 @@ class Splicer:
                     for suffix in ("mov", "pcm"):
                         self._path(edit, part, suffix).unlink(missing_ok=True)
         return pieces
+
+    def _wish(self, edit: Edit) -> Wish:
+        return Wish(
+            start=edit.clip.start,
+            frames=edit.slot.frames,
+            fps=self.output.fps,
+            width=self.output.width,
+            height=self.output.height,
+            child=Fraction(smart.CHILD_PIXELS, self.output.width * self.output.height),
+        )
 
     async def admits(self, pieces: tuple[CutFile, ...]) -> bool:
         """Tell whether what an earlier render copied may stand in this one's track; from now on it counts."""
@@ -104,19 +120,19 @@ class Splicer:
         self._known = self._known.joined(parameters)
         return True
 
-    async def _pieces(self, edit: Edit, info: MediaInfo, found: Found, sound: Sound | None) -> tuple[CutFile, ...]:
-        fps, copied = self.output.fps, found.copy
-        await self._prove(edit, info, found, sound)
-        pieces = [CutFile(self._path(edit, COPY, "mov"), None, len(copied.places), 0, is_copied=True)]
+    async def _pieces(self, edit: Edit, info: MediaInfo, copied: Copied, sound: Sound | None) -> tuple[CutFile, ...]:
+        fps, end = self.output.fps, copied.first + copied.frames
+        await self._prove(edit, info, copied, sound)
+        pieces = [CutFile(self._path(edit, COPY, "mov"), None, copied.frames, 0, is_copied=True)]
         if copied.first:
             pieces.insert(0, await self.cut_edge(edge_of(edit, fps, 0, copied.first, HEAD), info.path))
-        if copied.end < edit.slot.frames:
-            pieces.append(await self.cut_edge(edge_of(edit, fps, copied.end, edit.slot.frames, TAIL), info.path))
+        if end < edit.slot.frames:
+            pieces.append(await self.cut_edge(edge_of(edit, fps, end, edit.slot.frames, TAIL), info.path))
         samples = self._path(edit, COPY, "pcm")
         whole = attrs.evolve(pieces[0], sound=samples if sound is not None else None, samples=edit.slot.samples)
         return whole, *(attrs.evolve(piece, sound=None, samples=0) for piece in pieces[1:])
 
-    async def _prove(self, edit: Edit, info: MediaInfo, found: Found, sound: Sound | None) -> None:
+    async def _prove(self, edit: Edit, info: MediaInfo, copied: Copied, sound: Sound | None) -> None:
         """Decode what was copied, and see that every picture came out; the clip's sound is made on the way.
 
         Raises:
@@ -135,8 +151,8 @@ class Splicer:
             self.listener.clip_stage(edit, Method.LOCAL, Stage.CHECK)
             said = await self.run(proof_argv(self.ffmpeg, video, edit, info, sound, self.output, samples), note)
         judge(said, info.called)
-        if len(pictures) != len(found.times):
-            raise SourceError(Reason.UNDECODABLE, f"{info.called}: {len(pictures)} of {len(found.times)} pictures")
+        if len(pictures) != copied.frames or copied.first + copied.frames > edit.slot.frames:
+            raise SourceError(Reason.UNDECODABLE, f"{info.called}: {len(pictures)} of {copied.frames} pictures")
 
     def _path(self, edit: Edit, part: int, suffix: str) -> Path:
         return self.folder / f"{attrs.evolve(edit, part=part).stem}.{suffix}"

@@ -20,7 +20,6 @@ from clipcut import smart
 from clipcut.ffmpeg.h264 import IDR, PPS, SPS, kind, read_sps, tagged, units
 from clipcut.ffmpeg.parameters import Form, form_of, read_avcc
 from clipcut.smart import Copy, Picture, Why, find_copy, limits_of, pays, places_of
-from clipcut.timeline import Output
 
 BT709 = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709,setsar=1"
 FORM = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-x264-params")
@@ -94,9 +93,9 @@ def test_copying_pays_when_it_is_long() -> None:
     pictures = [Picture(n, n % 60 == 0) for n in range(1000)]
     long, short = Copy(index=60, places=tuple(range(30, 900))), Copy(index=60, places=tuple(range(55, 60)))
 
-    assert pays(long, pictures, 900, 1280 * 720)
-    assert not pays(short, pictures, 60, 1280 * 720)
-    assert not pays(Copy(index=60, places=tuple(range(30, 60))), pictures, 60, 64 * 64)
+    assert pays(long, pictures, 900, Fraction(9))
+    assert not pays(short, pictures, 60, Fraction(9))
+    assert not pays(Copy(index=60, places=tuple(range(30, 60))), pictures, 60, Fraction(2048))
 
 
 @pytest.fixture
@@ -365,8 +364,8 @@ def test_no_parameter_set_ends_a_render(data: bytes, at: int) -> None:
     )
 
     for avcc in (data, good[:at] + data, good[:at] + data + good[at + len(data) :]):
-        assert isinstance(form_of(avcc, Output(), 2), Why | Form)
-    form = form_of(good, Output(), 2)
+        assert isinstance(form_of(avcc, (1280, 720), 2), Why | Form)
+    form = form_of(good, (1280, 720), 2)
     assert isinstance(form, Form)
     assert form.told.avcc() == read_avcc(form.told.avcc()).avcc()
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import attrs
 
 from clipcut.ffmpeg.argv import EXCERPT_FORMATS, base_args, input_args, sound_of
-from clipcut.ffmpeg.gops import Sound
 from clipcut.ffmpeg.probe import MediaInfo
 from clipcut.plan import Edit
 from clipcut.timeline import Output
@@ -20,6 +19,14 @@ def edge_of(edit: Edit, fps: Fraction, first: int, end: int, part: int) -> Edit:
     clip = attrs.evolve(edit.clip, start=edit.clip.start + first / fps, end=None, duration=(end - first) / fps)
     slot = attrs.evolve(edit.slot, start_frame=edit.slot.start_frame + first, frames=end - first)
     return attrs.evolve(edit, clip=clip, slot=slot, is_silent=True, part=part)
+
+
+@attrs.frozen
+class Sound:
+    """A clip's sound in a file of its own, and by how many seconds its timestamps are later than the source's."""
+
+    path: Path
+    shift: Fraction
 
 
 def proof_argv(

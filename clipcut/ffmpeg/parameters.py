@@ -10,7 +10,6 @@ import attrs
 
 from clipcut.ffmpeg.h264 import PPS, SPS, Pps, Sps, kind, read_pps, read_sps, tagged
 from clipcut.smart import Why
-from clipcut.timeline import Output
 
 OURS = 31
 """The number of both of our own parameter sets in a track that may hold copies: one that hardly any encoder takes."""
@@ -98,8 +97,8 @@ class Form:
     pictures: Mapping[int, Pps]
 
 
-def _why_not(sps: Sps, output: Output, most_reordered: int) -> Why | None:
-    if (sps.width, sps.height) != (output.width, output.height) or sps.aspect not in ((0, 0), (1, 1)):
+def _why_not(sps: Sps, size: tuple[int, int], most_reordered: int) -> Why | None:
+    if (sps.width, sps.height) != size or sps.aspect not in ((0, 0), (1, 1)):
         return Why.SHAPE
     if sps.profile not in _PROFILES or (sps.chroma, sps.depth, sps.is_progressive) != (1, 8, True):
         return Why.PIXELS
@@ -110,12 +109,12 @@ def _why_not(sps: Sps, output: Output, most_reordered: int) -> Why | None:
     return None
 
 
-def form_of(avcc: bytes, output: Output, most_reordered: int) -> Form | Why:
+def form_of(avcc: bytes, size: tuple[int, int], most_reordered: int) -> Form | Why:
     """Read how a source's pictures are coded; say why they can't be copied into the output if they can't.
 
     Args:
         avcc: The source's ``avcC``.
-        output: The output's form.
+        size: The output's width and height, in pixels.
         most_reordered: How many pictures may be stored before one that is shown before them.
     """
     try:
@@ -127,7 +126,7 @@ def form_of(avcc: bytes, output: Output, most_reordered: int) -> Form | Why:
         return Why.PARAMETERS
     if not sequences or OURS in pictures or any(pps.sps not in sequences for pps in pictures.values()):
         return Why.PARAMETERS
-    why = next(filter(None, (_why_not(sps, output, most_reordered) for sps in sequences.values())), None)
+    why = next(filter(None, (_why_not(sps, size, most_reordered) for sps in sequences.values())), None)
     return why or Form(written, told, sequences, pictures)
 
 

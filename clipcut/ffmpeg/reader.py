@@ -35,6 +35,7 @@ FUNCTIONS = (
     "clipcut.ffmpeg.probe:probe_sound",
     "clipcut.ffmpeg.probe:has_sound",
     "clipcut.ffmpeg.excerpt:make_excerpt",
+    "clipcut.ffmpeg.copying:copy_clip",
     "clipcut.sources.file.index:read_index",
 )
 """All that a reader does."""

@@ -81,6 +81,8 @@ class Form:
         if get_origin(kind) in (types.UnionType, Union):
             chosen = [arm for arm in get_args(kind) if (arm is types.NoneType) == (plain is None)]
             return None if chosen == [types.NoneType] else self.read(_only(chosen), plain)
+        if isinstance(kind, type) and issubclass(kind, enum.Enum):
+            return self._choice(kind, plain)
         if get_origin(kind) is tuple:
             return self._tuple(get_args(kind), plain)
         if isinstance(kind, type) and attrs.has(kind):
@@ -100,6 +102,12 @@ class Form:
             _see(match is not None and int(match[2]) > 0)
             return Fraction(int(match[1]), int(match[2]))  # type: ignore[index]  # it matches
         return self._path(plain) if kind is Path else _row(plain)
+
+    def _choice(self, kind: type[enum.Enum], plain: Any) -> Any:
+        try:
+            return kind(plain)
+        except ValueError as exc:
+            raise RubbishError(f"no {kind.__name__}") from exc
 
     def _path(self, plain: str) -> Path:
         path = Path(os.fsdecode(plain.encode("utf-8", "surrogateescape")))
