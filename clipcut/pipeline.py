@@ -26,7 +26,7 @@ from clipcut.extract import Extraction
 from clipcut.ffmpeg.readers import Readers, open_readers
 from clipcut.ffmpeg.tools import Tool, find_ffmpeg, inspect_ffmpeg
 from clipcut.files import is_special, part_file, real_path, replace, sweep_folders, sweep_parts, work_folder
-from clipcut.limits import Limits, allow_open_files, needed_open_files, usable_cores
+from clipcut.limits import Limits, affordable_places, allow_open_files, usable_cores
 from clipcut.plan import needs_network
 from clipcut.preflight import Job, placeholder_path
 from clipcut.reload import Change, changed_settings
@@ -78,7 +78,7 @@ class Render:
     async def work(self) -> None:
         """Do every step in order; raises what ends the render as a whole."""
         setting, origin = self.job.settings.ffmpeg, self.job.settings.origins["ffmpeg"]
-        self._tell_of_few_files()
+        self._set_limits(tell=True)
         await trio.to_thread.run_sync(self._sweep)
         needs = needs_of(self.job.plan, self.job.work_parent, real_path(self.job.output).parent)
         for words in await trio.to_thread.run_sync(lambda: list(look_for_room(needs))):
@@ -104,18 +104,21 @@ class Render:
         self.settings, names = changed_settings(before, self.job.settings, change)
         if not names:
             return
-        after = self.settings
-        self.limits.change(after.max_parallelism, after.per_video_limit, after.max_retry, _rate(after))
-        self.listener.settings_changed(before, after, names)
-        if after.max_parallelism > before.max_parallelism:
-            self._tell_of_few_files()
+        self._set_limits(tell=self.settings.max_parallelism > before.max_parallelism)
+        self.listener.settings_changed(before, self.settings, names)
 
-    def _tell_of_few_files(self) -> None:
-        if (files := allow_open_files()) < needed_open_files(self.limits.max_parallelism):
-            words = (
-                f"{files} open files are few for {self.limits.max_parallelism} clips at once; allow more (ulimit -n)"
+    def _set_limits(self, *, tell: bool) -> None:
+        """Let the settings' limits hold as far as this process may have files open; tell where that isn't enough."""
+        wanted, files = self.settings, allow_open_files()
+        places = affordable_places(
+            files, wanted.max_parallelism, self.limits.cores, is_networked=needs_network(self.job.plan)
+        )
+        self.limits.change(places, wanted.per_video_limit, wanted.max_retry, _rate(wanted))
+        if tell and places < wanted.max_parallelism:
+            clips = f"{places} {'clip' if places == 1 else 'clips'} at once instead of {wanted.max_parallelism}"
+            self.listener.warning(
+                "render.few_open_files", f"{files} open files are allowed, so {clips}; allow more (ulimit -n)"
             )
-            self.listener.warning("render.few_open_files", words)
 
     def _sweep(self) -> None:
         """Remove what killed renders have left where this one works; those at work are known by their locks."""
