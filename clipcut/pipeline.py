@@ -33,6 +33,7 @@ from clipcut.reload import Change, changed_settings
 from clipcut.results import Fetched, OutputFacts, RenderResult, RenderStatus, Status
 from clipcut.room import look_for_room, needs_of
 from clipcut.settings import Settings
+from clipcut.sources.twelvelabs_key import open_key_file
 
 if TYPE_CHECKING:
     from clipcut.network.fetch import Fetcher
@@ -182,6 +183,7 @@ class Render:
         from clipcut.sources.remote import Remote, open_fetcher, trace_of  # noqa: PLC0415  a light start: it takes 200 ms
         from clipcut.sources.remote_video import Bench  # noqa: PLC0415
 
+        await self._tell_of_open_key_file()
         limits, trace = self.limits, trace_of(self.job.plan, self.trace_id)
         async with (
             open_fetcher(
@@ -203,6 +205,12 @@ class Render:
             cutter.remote = Remote(plan=self.job.plan, environ=os.environ, bench=bench)
             yield cutter
             downloads.cancel_scope.cancel()
+
+    async def _tell_of_open_key_file(self) -> None:
+        is_needed = any(rung.twelvelabs is not None for edit in self.job.plan.edits for rung in edit.ladder)
+        words = await trio.to_thread.run_sync(open_key_file, os.environ) if is_needed else None
+        if words is not None:
+            self.listener.warning("source.open_key_file", words)
 
     def _has_placeholders(self) -> bool:
         return any(clip.status is Status.FALLBACK_PLACEHOLDER for clip in self.extraction.results())
