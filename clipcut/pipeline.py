@@ -85,19 +85,23 @@ class Render:
         for words in await trio.to_thread.run_sync(lambda: list(look_for_room(needs))):
             self.listener.warning("render.little_room", words)
         path, found = find_ffmpeg(setting, origin)
-        self.tool = await inspect_ffmpeg(path, found)
-        async with work_folder(self.job.work_parent) as folder:
-            assembly = self._assembly(self.tool, folder)
-            async with (
-                self._shelf(self.tool, folder) as shelf,
-                open_readers(self.limits.cores, self.listener.warning) as readers,
-                self._cutter(self.tool, folder, shelf, readers) as cutter,
-                trio.open_nursery() as nursery,
-            ):
-                nursery.start_soon(assembly.join)
-                nursery.start_soon(self.extraction.run, cutter)
-            self._refuse_all_black()
-            await self._finish(assembly)
+        async with open_readers(self.limits.cores, self.listener.warning) as readers:
+            readers.start_one()  # it takes as long as the look at FFmpeg does
+            self.tool = await inspect_ffmpeg(path, found)
+            async with work_folder(self.job.work_parent) as folder:
+                await self._render(self.tool, folder, readers)
+
+    async def _render(self, tool: Tool, folder: Path, readers: Readers) -> None:
+        assembly = self._assembly(tool, folder)
+        async with (
+            self._shelf(tool, folder) as shelf,
+            self._cutter(tool, folder, shelf, readers) as cutter,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(assembly.join)
+            nursery.start_soon(self.extraction.run, cutter)
+        self._refuse_all_black()
+        await self._finish(assembly)
 
     def change(self, change: Change) -> None:
         """Let other settings hold from now on; what is at work goes on, also above a lower limit."""
