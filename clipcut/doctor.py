@@ -57,8 +57,9 @@ def _folder(name: str, path: Path) -> Finding:
 
 
 def _look_around(settings: Settings) -> Iterator[Finding]:
-    files, needed = allow_open_files(), needed_open_files(settings.max_parallelism)
-    yield Finding("cores", str(usable_cores()))
+    cores = usable_cores()
+    files, needed = allow_open_files(), needed_open_files(settings.max_parallelism, cores)
+    yield Finding("cores", str(cores))
     yield Finding(
         "open files", f"{files} allowed, {needed} needed at --concurrency {settings.max_parallelism}", files >= needed
     )

@@ -17,7 +17,16 @@ from pathlib import Path
 import attrs
 import trio
 
-_FILES_PER_PLACE = 12
+_FILES = 28
+"""What a render has open whatever it does: streams, locks, Trio's own, the join."""
+
+_FILES_PER_CORE = 12
+"""What an FFmpeg and a reader take, with the pipes that are open for a moment while a child starts."""
+
+_FILES_PER_PLACE = 2
+_FILES_PER_FETCH = 12
+"""Six requests under way, each into a file."""
+
 _MOST_FILES = 65536
 
 
@@ -53,9 +62,16 @@ def usable_cores(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/
     return max(1, cores if math.isinf(quota) else min(cores, math.ceil(quota)))
 
 
-def needed_open_files(max_parallelism: int) -> int:
-    """Return how many files a render may have open, all pipes of the clips at work counted."""
-    return 64 + _FILES_PER_PLACE * max_parallelism
+def needed_open_files(max_parallelism: int, cores: int, *, is_networked: bool = True) -> int:
+    """Return how many files a render may have open, all pipes and connections of the clips at work counted."""
+    each = _FILES_PER_PLACE + (_FILES_PER_FETCH if is_networked else 0)
+    return _FILES + _FILES_PER_CORE * min(cores, max_parallelism) + each * max_parallelism
+
+
+def affordable_places(files: int, max_parallelism: int, cores: int, *, is_networked: bool) -> int:
+    """Return how many clips may be at work at once with so many open files: at least 1, and no more than asked for."""
+    counts = range(max_parallelism, 1, -1)
+    return next((n for n in counts if needed_open_files(n, cores, is_networked=is_networked) <= files), 1)
 
 
 def allow_open_files() -> int:

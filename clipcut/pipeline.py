@@ -26,13 +26,14 @@ from clipcut.extract import Extraction
 from clipcut.ffmpeg.readers import Readers, open_readers
 from clipcut.ffmpeg.tools import Tool, find_ffmpeg, inspect_ffmpeg
 from clipcut.files import is_special, part_file, real_path, replace, sweep_folders, sweep_parts, work_folder
-from clipcut.limits import Limits, allow_open_files, needed_open_files, usable_cores
+from clipcut.limits import Limits, affordable_places, allow_open_files, usable_cores
 from clipcut.plan import needs_network
 from clipcut.preflight import Job, placeholder_path
 from clipcut.reload import Change, changed_settings
 from clipcut.results import Fetched, OutputFacts, RenderResult, RenderStatus, Status
 from clipcut.room import look_for_room, needs_of
 from clipcut.settings import Settings
+from clipcut.sources.twelvelabs_key import open_key_file
 
 if TYPE_CHECKING:
     from clipcut.network.fetch import Fetcher
@@ -78,25 +79,29 @@ class Render:
     async def work(self) -> None:
         """Do every step in order; raises what ends the render as a whole."""
         setting, origin = self.job.settings.ffmpeg, self.job.settings.origins["ffmpeg"]
-        self._tell_of_few_files()
+        self._set_limits(tell=True)
         await trio.to_thread.run_sync(self._sweep)
         needs = needs_of(self.job.plan, self.job.work_parent, real_path(self.job.output).parent)
         for words in await trio.to_thread.run_sync(lambda: list(look_for_room(needs))):
             self.listener.warning("render.little_room", words)
         path, found = find_ffmpeg(setting, origin)
-        self.tool = await inspect_ffmpeg(path, found)
-        async with work_folder(self.job.work_parent) as folder:
-            assembly = self._assembly(self.tool, folder)
-            async with (
-                self._shelf(self.tool, folder) as shelf,
-                open_readers(self.limits.cores, self.listener.warning) as readers,
-                self._cutter(self.tool, folder, shelf, readers) as cutter,
-                trio.open_nursery() as nursery,
-            ):
-                nursery.start_soon(assembly.join)
-                nursery.start_soon(self.extraction.run, cutter)
-            self._refuse_all_black()
-            await self._finish(assembly)
+        async with open_readers(self.limits.cores, self.listener.warning) as readers:
+            readers.start_one()  # it takes as long as the look at FFmpeg does
+            self.tool = await inspect_ffmpeg(path, found)
+            async with work_folder(self.job.work_parent) as folder:
+                await self._render(self.tool, folder, readers)
+
+    async def _render(self, tool: Tool, folder: Path, readers: Readers) -> None:
+        assembly = self._assembly(tool, folder)
+        async with (
+            self._shelf(tool, folder) as shelf,
+            self._cutter(tool, folder, shelf, readers) as cutter,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(assembly.join)
+            nursery.start_soon(self.extraction.run, cutter)
+        self._refuse_all_black()
+        await self._finish(assembly)
 
     def change(self, change: Change) -> None:
         """Let other settings hold from now on; what is at work goes on, also above a lower limit."""
@@ -104,18 +109,21 @@ class Render:
         self.settings, names = changed_settings(before, self.job.settings, change)
         if not names:
             return
-        after = self.settings
-        self.limits.change(after.max_parallelism, after.per_video_limit, after.max_retry, _rate(after))
-        self.listener.settings_changed(before, after, names)
-        if after.max_parallelism > before.max_parallelism:
-            self._tell_of_few_files()
+        self._set_limits(tell=self.settings.max_parallelism > before.max_parallelism)
+        self.listener.settings_changed(before, self.settings, names)
 
-    def _tell_of_few_files(self) -> None:
-        if (files := allow_open_files()) < needed_open_files(self.limits.max_parallelism):
-            words = (
-                f"{files} open files are few for {self.limits.max_parallelism} clips at once; allow more (ulimit -n)"
+    def _set_limits(self, *, tell: bool) -> None:
+        """Let the settings' limits hold as far as this process may have files open; tell where that isn't enough."""
+        wanted, files = self.settings, allow_open_files()
+        places = affordable_places(
+            files, wanted.max_parallelism, self.limits.cores, is_networked=needs_network(self.job.plan)
+        )
+        self.limits.change(places, wanted.per_video_limit, wanted.max_retry, _rate(wanted))
+        if tell and places < wanted.max_parallelism:
+            clips = f"{places} {'clip' if places == 1 else 'clips'} at once instead of {wanted.max_parallelism}"
+            self.listener.warning(
+                "render.few_open_files", f"{files} open files are allowed, so {clips}; allow more (ulimit -n)"
             )
-            self.listener.warning("render.few_open_files", words)
 
     def _sweep(self) -> None:
         """Remove what killed renders have left where this one works; those at work are known by their locks."""
@@ -180,6 +188,7 @@ class Render:
         from clipcut.sources.remote import Remote, open_fetcher, trace_of  # noqa: PLC0415  a light start: it takes 200 ms
         from clipcut.sources.remote_video import Bench  # noqa: PLC0415
 
+        await self._tell_of_open_key_file()
         limits, trace = self.limits, trace_of(self.job.plan, self.trace_id)
         async with (
             open_fetcher(
@@ -201,6 +210,12 @@ class Render:
             cutter.remote = Remote(plan=self.job.plan, environ=os.environ, bench=bench)
             yield cutter
             downloads.cancel_scope.cancel()
+
+    async def _tell_of_open_key_file(self) -> None:
+        is_needed = any(rung.twelvelabs is not None for edit in self.job.plan.edits for rung in edit.ladder)
+        words = await trio.to_thread.run_sync(open_key_file, os.environ) if is_needed else None
+        if words is not None:
+            self.listener.warning("source.open_key_file", words)
 
     def _has_placeholders(self) -> bool:
         return any(clip.status is Status.FALLBACK_PLACEHOLDER for clip in self.extraction.results())

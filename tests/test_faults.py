@@ -108,3 +108,21 @@ def test_durations_heed_no_clock_and_times_no_zone(
     stamps += [json.loads(line)["timestamp"] for line in (tmp_path / "log").read_text().splitlines()]
     assert all(stamp.endswith("Z") for stamp in stamps)
     assert all(abs(dt.datetime.fromisoformat(stamp) - now) < dt.timedelta(minutes=10) for stamp in stamps)
+
+
+@pytest.mark.media
+def test_too_few_open_files_mean_fewer_clips_at_once(tmp_path: Path) -> None:
+    """Twenty clips at once where 40 files may be open: all are right, and a warning says why it takes longer."""
+    document = demo(path="mix.mp4")
+    clips = [{"video_id": "v", "start": start / 2, "duration": 0.1} for start in range(20)]
+    (tmp_path / "mix.json").write_text(json.dumps(document | {"clips": clips}))
+    flags = ["--concurrency", "20", "--per-video", "20", "--log-format", "json", "-v"]
+    command = [sys.executable, "-m", "clipcut", "render", "mix.json", *flags]
+    shell = ["sh", "-c", 'ulimit -n 40; exec "$@"', "sh", *command]
+    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    said = [line["message"] for line in lines if line["event"] == "render.few_open_files"]
+    assert ["40 open files are allowed, so 1 clip at once instead of 20; allow more (ulimit -n)"] == said
+    stats = read_report(tmp_path / "mix.report.json")["clip_stats"]
+    assert (0, 20, 1) == (done.returncode, stats["success_tasks"], stats["peak_parallelism"])

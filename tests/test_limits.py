@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from clipcut.events import Told
 from clipcut.extract import Extraction
-from clipcut.limits import Limits, usable_cores
+from clipcut.limits import Limits, affordable_places, usable_cores
 from clipcut.options import OnMissing, PlaceholderLimit
 from clipcut.plan import Edit, Plan, Rung
 from clipcut.results import CutFile
@@ -218,3 +218,12 @@ def test_the_limit_of_a_video_changes_for_those_at_work_and_those_to_come() -> N
     assert [1, 1, 1, 1, 3, 3, 3, 3, 2, 2] == seen[:10]
     assert (3, 2) == (limits.peak_per_video, limits.per_video_limit)
     assert 2 == limits._videos["another"].total_tokens
+
+
+@pytest.mark.parametrize(
+    ("files", "is_networked", "places"),
+    [(20, False, 1), (40, False, 1), (56, False, 2), (92, False, 20), (91, False, 19), (92, True, 2), (1024, True, 20)],
+)
+def test_as_many_places_as_open_files_allow(files: int, is_networked: bool, places: int) -> None:
+    """Of 20 with two cores: at least one, and never more than asked for."""
+    assert places == affordable_places(files, 20, 2, is_networked=is_networked)

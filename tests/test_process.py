@@ -1,5 +1,6 @@
 """Children are real and tiny here: their environment, their ends, and that none is left behind."""
 
+import resource
 import signal
 import subprocess
 import sys
@@ -63,6 +64,20 @@ async def test_a_child_killed_by_a_signal_is_no_success() -> None:
     done = await run(python("import os; os.kill(os.getpid(), 11)"))
 
     assert 139 == done.returncode
+
+
+async def test_a_child_that_crashes_leaves_no_core() -> None:
+    """Whatever the limit of whoever runs clipcut is."""
+    limit = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (limit[1], limit[1]))
+    lines: list[bytes] = []
+    try:
+        code = "import resource; print(resource.getrlimit(resource.RLIMIT_CORE))"
+        await run(python(code), on_stdout=lines.append)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, limit)
+
+    assert [b"(0, 0)"] == lines
 
 
 async def test_stderr_is_bounded() -> None:

@@ -6,6 +6,7 @@ import functools
 import gzip
 import itertools
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ from clipcut.network.fetch import Fetcher
 from clipcut.network.http import Wire
 from clipcut.sources import remote
 from clipcut.sources.twelvelabs import JITTER_S, TwelveLabsApi, rate_limit_pause
+from clipcut.sources.twelvelabs_key import open_key_file
 
 MEDIA = {name: Numbered(number, frames=240) for number, name in enumerate(("v1", "v2", "v3"), 1)}
 BLACK = "fallback-placeholder"
@@ -687,3 +689,55 @@ def test_rate_limit_headers_when_read(headers: Mapping[str, str], status: int, p
 
 def _real_time() -> float:
     return dt.datetime.now(dt.UTC).timestamp()
+
+
+@pytest.mark.media
+@pytest.mark.parametrize(
+    ("mode", "is_variable", "is_used", "is_told"),
+    [
+        pytest.param(0o644, False, True, True, id="everybody"),
+        pytest.param(0o640, False, True, True, id="group"),
+        pytest.param(0o600, False, True, False, id="owner"),
+        pytest.param(0o644, True, True, False, id="not-used"),
+        pytest.param(0o644, False, False, False, id="no-such-source"),
+    ],
+)
+def test_a_key_file_that_others_may_read_is_told(
+    lab: Lab,
+    tmp_path: Path,
+    packaged: str,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: int,
+    is_variable: bool,
+    is_used: bool,
+    is_told: bool,
+) -> None:
+    """Once, and the render goes on."""
+    path = tmp_path / "key"
+    path.write_text(KEY)
+    path.chmod(mode)
+    monkeypatch.setenv("TWELVELABS_API_KEY_FILE", str(path))
+    if not is_variable:
+        monkeypatch.delenv("TWELVELABS_API_KEY")
+    lab.api.add("v1", stream(lab.address("v1")))
+    used = source("v1") if is_used else {"url": f"{lab.cdn.url}/v1/index.m3u8"}
+
+    rendered = lab.render(tmp_path, timeline(clips("v1", 0.5), {"v1": used}), ffmpeg=packaged)
+
+    words = f"{path} has the TwelveLabs key, and others may get at it (mode {mode:04o}); chmod 600 it"
+    log = (tmp_path / "log").read_text()
+    assert (0, is_told) == (rendered.exit_code, log.count("source.open_key_file") == 1 and words in log)
+    assert KEY not in log
+
+
+def test_a_key_file_of_another_owner_is_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was mounted, say; nor is one that isn't there."""
+    (tmp_path / "key").write_text(KEY)
+    (tmp_path / "key").chmod(0o644)
+    environ = {"TWELVELABS_API_KEY_FILE": str(tmp_path / "key")}
+    assert open_key_file(environ) is not None
+
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+
+    assert open_key_file(environ) is None
+    assert open_key_file({"TWELVELABS_API_KEY_FILE": "/nowhere"}) is None

@@ -30,9 +30,11 @@ STALL_S = 120.0
 
 # $1... is the command. The watcher reads our pipe; end of file means clipcut is gone or wants the child to end. Then
 # the child is asked, and soon after the whole session is killed: what it was writing is thrown away in any case.
+# What a hostile file crashes leaves no core: that would fill the disk, with whatever was in memory.
 # A file that grows too large (ulimit -f) is to be an error that FFmpeg tells, not a signal that looks like a crash.
 _GUARD = """
 trap '' HUP INT TERM XFSZ
+ulimit -c 0 2>/dev/null
 exec 3<&0 </dev/null
 ( trap - HUP INT TERM; exec "$@" 3<&- ) &
 child=$!

@@ -1,5 +1,6 @@
 """What the environment says of the TwelveLabs API: its key and its address. Imports neither httpx nor Trio."""
 
+import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -30,6 +31,24 @@ def read_key(environ: Mapping[str, str]) -> str:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123  a path as the user wrote it
             return file.read(10_000).strip()
     return ""
+
+
+def open_key_file(environ: Mapping[str, str]) -> str | None:
+    """Return what to say of a key file that others may read; None if the key is nowhere such. Looks at the file's mode.
+
+    As ssh does, only at a file of the user's own: one of another owner, mounted into a container say, is not theirs to
+    change. It is no mistake that ends a render, as Docker gives such files to everybody in the container by default.
+    """
+    path = environ.get(KEY_FILE_VARIABLE)
+    if not path or environ.get(KEY_VARIABLE, "").strip():
+        return None
+    try:
+        status = os.stat(path)  # noqa: PTH116  a path as the user wrote it
+    except (OSError, ValueError):
+        return None
+    if status.st_uid != os.geteuid() or not status.st_mode & 0o077:
+        return None
+    return f"{path} has the TwelveLabs key, and others may get at it (mode {status.st_mode & 0o777:04o}); chmod 600 it"
 
 
 def base_url(environ: Mapping[str, str]) -> str:
