@@ -69,3 +69,17 @@ def exact(session: nox.Session) -> None:
     """Render a large case and read every frame and click back."""
     session.install("-e", ".[dev]")
     session.run("python", "tests/bench/check_exact.py", *session.posargs)
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Render with faults and changing limits, 10 seeds; ``--memory`` for memory by the number of clips."""
+    session.install("-e", ".[dev]")
+    session.run("python", "tests/bench/check_chaos.py", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Run the tests that make up their own input, with 10,000 examples each."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "-m", "fuzz", *session.posargs, env={"HYPOTHESIS_PROFILE": "fuzz"})

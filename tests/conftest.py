@@ -27,6 +27,14 @@ hypothesis.settings.register_profile("default", deadline=None, max_examples=200,
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=10_000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that Hypothesis feeds, so that ``nox -s fuzz`` forgets none."""
+    for item in items:
+        if isinstance(item, pytest.Function) and hypothesis.is_hypothesis_test(item.obj):
+            item.add_marker("fuzz")
+
+
 PACKAGED = find_ffmpeg(None, "")[0]
 ON_PATH = shutil.which("ffmpeg")
 

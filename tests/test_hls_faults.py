@@ -333,6 +333,22 @@ def test_a_segment_that_lost_its_last_pictures_is_no_whole_one(
     assert ["truncated", None, None] == reasons(rendered)
 
 
+@pytest.mark.parametrize("filler", [b"\0", b"\x47\xe1\x07"], ids=["zeros", "noise"])
+def test_a_segment_with_a_hole_is_no_good_one(
+    tmp_path: Path, packaged: str, origin: Origin, www: Path, filler: bytes
+) -> None:
+    """Demuxers look for the next packet and say nothing; sound goes on behind the hole, so it is no short segment."""
+    whole = (www / "s001.ts").read_bytes()
+    first, end = picture_begins(whole)[-30], len(whole) - 188 * 8
+    hole = (filler * (end - first))[: end - first]
+    origin.script(FAULTY, Reply(body=whole[:first] + hole + whole[end:]))
+    clips = [{"video_id": "v", "start": start, "duration": 0.5} for start in (3.4, 5, 0.5)]
+
+    rendered = render(tmp_path, timeline(clips, {"v": f"{origin.url}/index.m3u8"}), ffmpeg=packaged)
+
+    assert (["undecodable", None, None], 3) == (reasons(rendered), rendered.exit_code)
+
+
 def test_packed_audio_that_lost_its_last_frames_is_no_whole_one(tmp_path: Path, www: Path, packaged: str) -> None:
     """Cut off at the end of a frame: all that is there decodes, and the next segment begins too late."""
     source, www = www.with_name("source.mp4"), tmp_path / "www"

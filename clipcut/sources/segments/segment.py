@@ -14,6 +14,7 @@ from clipcut.sources.file.boxes import HEADER, read_box
 
 _MOST_BOXES = 10_000
 _PACKET = 188
+_PACKETS = _PACKET * 4096
 _MATROSKA = (b"\x1a\x45\xdf\xa3", b"\x1f\x43\xb6\x75")
 _CHUNK = 1 << 20
 _BOXES = (b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"mdat", b"free", b"skip", b"uuid")
@@ -115,9 +116,13 @@ class SegmentSink(FileSink):
         if kind_of(head) is None:
             seems = "an HTML page" if head.lstrip()[:1] == b"<" else f"{head[:8].hex(' ')}" if head else "nothing"
             raise SourceError(Reason.UNDECODABLE, f"{self._what}: is no media; it begins with {seems}")
-        if not is_whole and not self._is_head:
+        if self._is_head:
+            return
+        if not is_whole:
             words = f"{self._what}: ends in the middle of a packet or box"
             raise SourceError(Reason.TRUNCATED, words, is_passing=True)
+        if kind_of(head) is Kind.TRANSPORT_STREAM and (place := _find_damage(self._path)) is not None:
+            raise SourceError(Reason.UNDECODABLE, f"{self._what}: is damaged; no packet begins at byte {place}")
 
 
 def _look_into(path: Path) -> tuple[bytes, bool]:
@@ -129,6 +134,21 @@ def _look_into(path: Path) -> tuple[bytes, bool]:
         if kind is Kind.TRANSPORT_STREAM:
             return head, size % _PACKET == 0
         return head, kind is not Kind.FRAGMENT or _has_whole_boxes(file, size)
+
+
+def _find_damage(path: Path) -> int | None:
+    """Return where in a transport stream a packet should begin and doesn't; None if all are there.
+
+    A demuxer passes over such a place and says nothing: the pictures in it would be missing, and nobody would know.
+    """
+    at = 0
+    with path.open("rb") as file:
+        while data := file.read(_PACKETS):
+            begins = data[::_PACKET]
+            if (fine := len(begins) - len(begins.lstrip(b"G"))) < len(begins):
+                return at + fine * _PACKET
+            at += len(data)
+    return None
 
 
 def _has_whole_boxes(file: BinaryIO, size: int) -> bool:
