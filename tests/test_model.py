@@ -31,7 +31,7 @@ from clipcut.pipeline import Render
 from clipcut.plan import Edit, Method, Plan, Rung
 from clipcut.preflight import Job
 from clipcut.report import RunFacts, build_report
-from clipcut.results import Attempt, ClipResult, CutFile, Outcome, OutputFacts, Status
+from clipcut.results import Attempt, ClipResult, CutFile, Outcome, OutputFacts, SpanHashes, Status
 from clipcut.settings import resolve_settings
 
 REMOTE, LOCAL = Rung(Method.REMOTE, "https://cdn.example/v"), Rung(Method.LOCAL, "v.mp4")
@@ -146,7 +146,8 @@ class ModelRender(Render):
             nursery.start_soon(self.extraction.run, self.desk)
         self._refuse_all_black()
         plan = self.job.plan
-        self.output = OutputFacts(self.job.output, 1, plan.frames, float(plan.seconds))
+        hashes = tuple(SpanHashes("0" * 32, "0" * 32) for _ in plan.edits)
+        self.output = OutputFacts(self.job.output, 1, plan.frames, float(plan.seconds), hashes)
 
     async def _join(self) -> None:
         for edit in self.job.plan.edits:
