@@ -10,7 +10,7 @@ from media import make_source
 from clipcut.errors import SourceError
 from clipcut.ffmpeg.excerpt import make_excerpt
 from clipcut.ffmpeg.need import Need
-from clipcut.ffmpeg.probe import probe
+from clipcut.ffmpeg.probe import open_media, probe
 
 pytestmark = pytest.mark.media
 
@@ -80,3 +80,21 @@ def test_an_excerpt_can_be_ended_at_any_time(tmp_path: Path, packaged: str) -> N
 
     with pytest.raises(KeyboardInterrupt):
         make_excerpt(probe(path), need, tmp_path / "x.excerpt", stop)
+
+
+@pytest.mark.parametrize("filler", [b"\0", b"\x47\xe1\x07"], ids=["zeros", "noise"])
+def test_a_transport_stream_with_a_hole_fails_the_clips_over_it(tmp_path: Path, packaged: str, filler: bytes) -> None:
+    """Demuxers pass over it and say nothing: the picture before it would be held. Clips elsewhere are right."""
+    source = make_source(tmp_path / "v.ts", ffmpeg=packaged, source_id=6, seconds=6, pattern=False)
+    with open_media(source) as file:
+        begins = [packet.pos for packet in file.demux(video=0) if packet.pos is not None]
+    whole, first, end = source.read_bytes(), begins[100], begins[118]
+    source.write_bytes(whole[:first] + (filler * (end - first))[: end - first] + whole[end:])
+    clips = [{"video_id": "v", "start": start, "duration": 0.5} for start in (2.2, 3.2, 3.5, 4.1)]
+    document = timeline(clips, {"v": str(source)})
+
+    rendered = render(tmp_path, document, ffmpeg=packaged)
+
+    assert [None, "undecodable", "undecodable", None] == [clip["fallback_reason"] for clip in rendered.report["clips"]]
+    document["clips"] = [clip | ({"video_id": "x"} if n in (1, 2) else {}) for n, clip in enumerate(clips)]
+    assert_picture(rendered, document, {"v": Numbered(6, frames=180)}, ffmpeg=packaged)

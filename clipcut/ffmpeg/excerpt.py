@@ -19,6 +19,7 @@ from clipcut.ffmpeg.packets import PacketFiles
 from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, file_identity, open_media, shown_pts
 from clipcut.ffmpeg.seams import Seams
 from clipcut.ffmpeg.separate_sound import copy_sound
+from clipcut.ffmpeg.transport import PACKET, find_damage, is_transport_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -75,6 +76,8 @@ class _Search:
         self._video_at: Fraction | None = None
         self._first: Fraction | None = None
         self.pictures: list[int] = []
+        self.place: tuple[int, int] = (-1, -1)
+        """Where in the file the excerpt's keyframe and the last video packet that was seen begin; -1 if unknown."""
         self.end: Fraction | None = None
         self.has_sound = False
 
@@ -111,8 +114,11 @@ class _Search:
         self._video_at = dts * self._tick
         self._first = pts * self._tick if self._first is None else self._first
         self._seams.picture(packet.pos, pts * self._tick)
+        at = packet.pos if packet.pos is not None else -1
         if packet.is_keyframe and self._need.may_begin_at(pts * self._tick):
             self._begin(pts)
+            self.place = (at, at)
+        self.place = (self.place[0], max(self.place[1], at))
         if self._video_at > self._need.last or self._keyframe is None or pts < self._keyframe:
             return  # beyond the clip, before its keyframe, or a picture that leads the keyframe and lacks its reference
         self._note(packet)
@@ -224,6 +230,21 @@ def _check_reach(search: _Search, need: Need, info: MediaInfo) -> None:
         raise SourceError(Reason.SHORT_SOURCE, f"{info.called} ends {missing:.3f} s before the clip does")
 
 
+def _check_packets(search: _Search, info: MediaInfo) -> None:
+    """See that a transport stream has no damaged place among the pictures that the clip needs.
+
+    Raises:
+        SourceError: ``undecodable``.
+    """
+    first, last = search.place
+    with info.path.open("rb") as file:
+        head = file.read(2 * PACKET)
+    if first < 0 or not is_transport_stream(head):
+        return
+    if (place := find_damage(info.path, first, last + 1)) is not None:
+        raise SourceError(Reason.UNDECODABLE, f"{info.called} is damaged; no packet begins at byte {place}")
+
+
 def seek(container: "InputContainer", stream: "Stream", seconds: Fraction, video: VideoInfo) -> bool:
     """Go to a keyframe at or before a moment in seconds; False if the file can't."""
     import av  # noqa: PLC0415
@@ -258,6 +279,7 @@ def _scan(
             search.check_cover(info)
             if not search.found:
                 return None
+            _check_packets(search, info)
             _check_reach(search, need, info)
             return Excerpt(
                 video=writers.paths[video],

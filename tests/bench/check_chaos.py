@@ -23,8 +23,8 @@ from clipcut.ffmpeg.tools import find_ffmpeg
 
 MOST_S = 300
 """A seed that takes longer hangs: its threads are printed, and the process ends."""
-GROWTH_MB = 30
-"""What 30 times as many clips may take more."""
+GROWTH_KB = 20
+"""What each clip more may take: its task, its result and its part of the report, and none of its media."""
 
 
 def check_seeds(folder: Path, ffmpeg: str, first: int, seeds: int, clips: int) -> int:
@@ -54,7 +54,7 @@ def check_seeds(folder: Path, ffmpeg: str, first: int, seeds: int, clips: int) -
 
 
 def check_memory(folder: Path, ffmpeg: str, counts: list[int]) -> int:
-    """Render more and more local clips; return 1 if memory grows with their number."""
+    """Render more and more local clips; return 1 if a clip more takes more than its share."""
     make_media(folder, ffmpeg, count=1)
     source, peaks = str(folder / "local" / "v0.mp4"), []
     for count in counts:
@@ -71,7 +71,9 @@ def check_memory(folder: Path, ffmpeg: str, counts: list[int]) -> int:
         print(f"{count} clips: exit {code}; Python {memory:.0f} MB at most, {files} open files at most", flush=True)
         if code:
             return 1
-    return int(peaks[-1] - peaks[0] > GROWTH_MB)
+    growth = (peaks[-1] - peaks[0]) * 1024 / (counts[-1] - counts[0])
+    print(f"{growth:.1f} kB a clip")
+    return int(growth > GROWTH_KB)
 
 
 def main() -> int:

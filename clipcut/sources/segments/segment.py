@@ -9,12 +9,11 @@ from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from clipcut.errors import Reason, SourceError, raise_if_machine
+from clipcut.ffmpeg.transport import PACKET, find_damage, is_transport_stream
 from clipcut.network.body import FileSink
 from clipcut.sources.file.boxes import HEADER, read_box
 
 _MOST_BOXES = 10_000
-_PACKET = 188
-_PACKETS = _PACKET * 4096
 _MATROSKA = (b"\x1a\x45\xdf\xa3", b"\x1f\x43\xb6\x75")
 _CHUNK = 1 << 20
 _BOXES = (b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"mdat", b"free", b"skip", b"uuid")
@@ -32,7 +31,7 @@ class Kind(enum.Enum):
 
 def kind_of(head: bytes) -> Kind | None:
     """Know a segment by its first bytes; None if it is none of the kinds that HLS has."""
-    if head[:1] == b"G" and (len(head) == _PACKET or head[_PACKET : _PACKET + 1] == b"G"):
+    if is_transport_stream(head):
         return Kind.TRANSPORT_STREAM
     if head[4:8] in _BOXES:
         return Kind.FRAGMENT
@@ -121,7 +120,7 @@ class SegmentSink(FileSink):
         if not is_whole:
             words = f"{self._what}: ends in the middle of a packet or box"
             raise SourceError(Reason.TRUNCATED, words, is_passing=True)
-        if kind_of(head) is Kind.TRANSPORT_STREAM and (place := _find_damage(self._path)) is not None:
+        if kind_of(head) is Kind.TRANSPORT_STREAM and (place := find_damage(self._path)) is not None:
             raise SourceError(Reason.UNDECODABLE, f"{self._what}: is damaged; no packet begins at byte {place}")
 
 
@@ -132,23 +131,8 @@ def _look_into(path: Path) -> tuple[bytes, bool]:
         size = path.stat().st_size
         kind = kind_of(head)
         if kind is Kind.TRANSPORT_STREAM:
-            return head, size % _PACKET == 0
+            return head, size % PACKET == 0
         return head, kind is not Kind.FRAGMENT or _has_whole_boxes(file, size)
-
-
-def _find_damage(path: Path) -> int | None:
-    """Return where in a transport stream a packet should begin and doesn't; None if all are there.
-
-    A demuxer passes over such a place and says nothing: the pictures in it would be missing, and nobody would know.
-    """
-    at = 0
-    with path.open("rb") as file:
-        while data := file.read(_PACKETS):
-            begins = data[::_PACKET]
-            if (fine := len(begins) - len(begins.lstrip(b"G"))) < len(begins):
-                return at + fine * _PACKET
-            at += len(data)
-    return None
 
 
 def _has_whole_boxes(file: BinaryIO, size: int) -> bool:
