@@ -15,8 +15,9 @@ import trio
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Listener, Stage
 from clipcut.ffmpeg.argv import need_of
+from clipcut.ffmpeg.copying import NotCopiedError, Sound, copy
 from clipcut.ffmpeg.edges import COPY, HEAD, TAIL, edge_of, proof_argv
-from clipcut.ffmpeg.gops import Found, NotCopiedError, Sound, copy, find
+from clipcut.ffmpeg.gops import Found, find
 from clipcut.ffmpeg.judge import Said, judge
 from clipcut.ffmpeg.mux import parameters_of
 from clipcut.ffmpeg.parameters import Parameters

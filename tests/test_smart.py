@@ -17,7 +17,8 @@ from media import make_source, packet_times, read_frames, read_samples
 from packaged import serving
 
 from clipcut import smart
-from clipcut.ffmpeg.h264 import IDR, PPS, SPS, kind, read_sps, tagged, units
+from clipcut.ffmpeg.h264 import read_sps, tagged
+from clipcut.ffmpeg.nal import IDR, PPS, SPS, kind, units
 from clipcut.ffmpeg.parameters import Form, form_of, read_avcc
 from clipcut.smart import Copy, Picture, Why, find_copy, limits_of, pays, places_of
 from clipcut.timeline import Output

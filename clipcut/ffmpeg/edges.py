@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 
 from clipcut.ffmpeg.argv import EXCERPT_FORMATS, base_args, input_args, sound_of
-from clipcut.ffmpeg.gops import Sound
+from clipcut.ffmpeg.copying import Sound
 from clipcut.ffmpeg.probe import MediaInfo
 from clipcut.plan import Edit
 from clipcut.timeline import Output

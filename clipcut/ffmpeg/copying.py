@@ -1,0 +1,170 @@
+"""Copy what was found of a source into a file of its own, with PyAV, in a thread. Nothing is decoded."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import attrs
+
+from clipcut.ffmpeg.excerpt import SOUND_LAG, seek
+from clipcut.ffmpeg.gops import Found
+from clipcut.ffmpeg.mux import REORDER_FRAMES
+from clipcut.ffmpeg.nal import PPS, SPS, kind, units
+from clipcut.ffmpeg.need import SOUND_LEAD, Need
+from clipcut.ffmpeg.packets import PacketFile
+from clipcut.ffmpeg.probe import MediaInfo, open_media
+from clipcut.smart import Why
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+
+class NotCopiedError(Exception):
+    """A clip can't be copied after all. Nobody's failure: it is encoded.
+
+    Attributes:
+        why: Why.
+    """
+
+    def __init__(self, why: Why) -> None:
+        """Say why."""
+        self.why = why
+        super().__init__(why.value)
+
+
+@attrs.frozen
+class Sound:
+    """A clip's sound in a file of its own, and by how many seconds its timestamps are later than the source's."""
+
+    path: Path
+    shift: Fraction
+
+
+def copy(
+    info: MediaInfo, found: Found, need: Need, fps: Fraction, target: Path, sound: Path, check: Callable[[], None]
+) -> Sound | None:
+    """Copy pictures into a file of their own, and the packets of the clip's sound into another. Blocks.
+
+    Args:
+        info: The probed source.
+        found: What ``find`` returned.
+        need: What the clip needs.
+        fps: The output's frames a second.
+        target: The file with the pictures, their times whole frames from 0 on.
+        sound: The file with the sound; None is returned if there is none.
+        check: Called every few packets; raises to end the work early.
+
+    Raises:
+        NotCopiedError: The pictures are not what ``find`` saw, or bring parameter sets of their own.
+        SourceError: The file can't be read.
+    """
+    with open_media(info.path) as source:
+        video = source.streams[info.video.index]
+        audio = source.streams[info.audio.index] if need.sound is not None and info.audio is not None else None
+        if found.back is not None:
+            seek(source, video, need.begin - found.back, info.video)
+        with _Pieces(target, sound, video, audio, found, fps) as pieces:
+            for count, packet in enumerate(source.demux(*(one for one in (video, audio) if one is not None))):
+                if count % 64 == 0:
+                    check()
+                if not pieces.take(packet, info, need):
+                    break
+            return pieces.sound
+
+
+class _Pieces:
+    """The files that a copy makes."""
+
+    def __init__(
+        self, target: Path, sound: Path, video: "VideoStream", audio: "Stream | None", found: Found, fps: Fraction
+    ) -> None:
+        import av  # noqa: PLC0415
+
+        self._found = found
+        self._fps = fps
+        self._video, self._audio = video, audio
+        self._units = set(found.form.written.sets.values())
+        self._copied = 0
+        options = {"video_track_timescale": str(fps.numerator)}
+        self._container: OutputContainer = av.open(f"file:{target}", "w", format="mov", container_options=options)
+        self._stream = self._container.add_stream_from_template(video)
+        self._stream.codec_context.extradata = found.form.told.avcc()
+        self._stream.time_base = 1 / fps
+        self._path = sound
+        self._sound = PacketFile(sound, audio) if audio is not None else None
+        self._has_sound = False
+        self._sound_done = audio is None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+        if self._sound is not None:
+            self._sound.close()
+
+    @property
+    def sound(self) -> Sound | None:
+        """The clip's sound, if there was some."""
+        if self._copied < len(self._found.times):
+            raise NotCopiedError(Why.DAMAGED)
+        return Sound(self._path, self._sound.shift) if self._sound is not None and self._has_sound else None
+
+    def take(self, packet: "Packet", info: MediaInfo, need: Need) -> bool:
+        """Take the next packet; False when nothing more is needed."""
+        if not packet.size:
+            return True
+        if packet.stream is self._video:
+            self._take_picture(packet)
+            moment = (packet.dts if packet.dts is not None else packet.pts or 0) * info.video.time_base
+            is_over = self._sound_done or moment > need.last + SOUND_LAG
+            return not (is_over and self._copied == len(self._found.times))
+        if packet.pts is not None and info.audio is not None and need.sound is not None:
+            begin = packet.pts * info.audio.time_base
+            if begin >= need.sound[1]:
+                self._sound_done = True
+            elif begin + (packet.duration or 0) * info.audio.time_base >= need.sound[0] - SOUND_LEAD:
+                self._has_sound = True
+                assert self._sound is not None  # noqa: S101  only then its packets are asked for
+                self._sound.write(packet)
+        return True
+
+    def _take_picture(self, packet: "Packet") -> None:
+        """Copy a picture if it is the next one; once the first was seen, all must follow as they were seen before."""
+        times, places = self._found.times, self._found.copy.places
+        if self._copied == len(times) or (packet.pts != times[self._copied] and not self._copied):
+            return
+        if packet.pts != times[self._copied]:
+            raise NotCopiedError(Why.DAMAGED)
+        mine = self._without_parameters(packet)
+        mine.stream, mine.time_base = self._stream, 1 / self._fps
+        mine.pts, mine.dts, mine.duration = places[self._copied] - places[0], self._copied - REORDER_FRAMES, 1
+        self._container.mux(mine)
+        self._copied += 1
+
+    def _without_parameters(self, packet: "Packet") -> "Packet":
+        """Return a packet without the parameter sets that the track has anyway.
+
+        Raises:
+            NotCopiedError: It brings others.
+        """
+        import av  # noqa: PLC0415
+
+        data = bytes(packet)
+        try:
+            found = list(units(data))
+        except ValueError as exc:
+            raise NotCopiedError(Why.DAMAGED) from exc
+        sets = [unit for unit in found if kind(unit) in (SPS, PPS)]
+        if any(unit not in self._units for unit in sets):
+            raise NotCopiedError(Why.PARAMETERS)
+        if not sets:
+            return packet
+        kept = [unit for unit in found if kind(unit) not in (SPS, PPS)]
+        stripped = av.Packet(b"".join(len(unit).to_bytes(4) + unit for unit in kept))
+        stripped.is_keyframe = packet.is_keyframe
+        return stripped
