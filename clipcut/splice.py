@@ -74,7 +74,7 @@ class Splicer:
             return found
         if not self._admits(found.form.told):
             return Why.PARAMETERS
-        video, packets = self._path(edit, COPY, "mov"), self.folder / f"{edit.stem}.sound"
+        video, packets = self._path(edit, COPY, "mov"), self._path(edit, COPY, "sound")
         is_made = False
         try:
             sound = await self._in_thread(copy, info, found, need, self.output.fps, video, packets, check)
