@@ -243,6 +243,23 @@ def test_copies_are_exact_at_a_broken_rate(made: Make, tmp_path: Path, packaged:
 
 @pytest.mark.media
 @pytest.mark.usefixtures("cheap")
+def test_copies_in_order_stand_beside_edges_that_are_not(made: Make, tmp_path: Path, packaged: str) -> None:
+    """A source has no B-frames, our own encodes have them: nothing is dropped where one follows the other."""
+    args = ("-c:v", "libx264", "-profile:v", "baseline", "-pix_fmt", "yuv420p", "-x264-params", "keyint=30:scenecut=0")
+    path = made("order.mov", 15, "", video_args=args)
+    clips = [{"video_id": "v", "start": start, "duration": 1.7} for start in (0.5, 2, 0.9, 4.3)]
+    document = timeline(clips, {"v": str(path)}, video={"preset": "veryfast"})
+
+    rendered = auto(tmp_path, document, packaged, name="mix.mov")
+
+    assert_picture(rendered, document, {"v": Numbered(15, frames=180)}, ffmpeg=packaged)
+    assert_clicks(rendered, document, ffmpeg=packaged)
+    assert [36, 51, 48, 30] == copied(rendered)
+    assert_clean(rendered.output, *ffmpegs())
+
+
+@pytest.mark.media
+@pytest.mark.usefixtures("cheap")
 def test_what_does_not_fit_is_encoded_and_says_why(made: Make, tmp_path: Path, packaged: str) -> None:
     """Every frame is right all the same; of two sources that contradict each other the first is copied."""
     closed = "keyint=30:scenecut=0:bframes=3"
