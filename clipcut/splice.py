@@ -75,7 +75,7 @@ class Splicer:
         if info.path in self._refused:
             return Why.PARAMETERS
         self.listener.clip_stage(edit, Method.LOCAL, Stage.COPY)
-        video, packets = self._path(edit, COPY, "mov"), self.folder / f"{edit.stem}.sound"
+        video, packets = self._path(edit, COPY, "mov"), self._path(edit, COPY, "sound")
         is_made = False
         try:
             copied = await self.copy(info, self._wish(edit), need_of(edit, info.video, self.output.fps), video, packets)

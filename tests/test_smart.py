@@ -17,7 +17,8 @@ from media import make_source, packet_times, read_frames, read_samples
 from packaged import serving
 
 from clipcut import smart
-from clipcut.ffmpeg.h264 import IDR, PPS, SPS, kind, read_sps, tagged, units
+from clipcut.ffmpeg.h264 import read_sps, tagged
+from clipcut.ffmpeg.nal import IDR, PPS, SPS, kind, units
 from clipcut.ffmpeg.parameters import Form, form_of, read_avcc
 from clipcut.smart import Copy, Picture, Why, find_copy, limits_of, pays, places_of
 
@@ -237,6 +238,23 @@ def test_copies_are_exact_at_a_broken_rate(made: Make, tmp_path: Path, packaged:
     assert_picture(rendered, document, media, ffmpeg=packaged)
     assert all(count >= 30 for count in copied(rendered))
     assert_clean(rendered.output, packaged)
+
+
+@pytest.mark.media
+@pytest.mark.usefixtures("cheap")
+def test_copies_in_order_stand_beside_edges_that_are_not(made: Make, tmp_path: Path, packaged: str) -> None:
+    """A source has no B-frames, our own encodes have them: nothing is dropped where one follows the other."""
+    args = ("-c:v", "libx264", "-profile:v", "baseline", "-pix_fmt", "yuv420p", "-x264-params", "keyint=30:scenecut=0")
+    path = made("order.mov", 15, "", video_args=args)
+    clips = [{"video_id": "v", "start": start, "duration": 1.7} for start in (0.5, 2, 0.9, 4.3)]
+    document = timeline(clips, {"v": str(path)}, video={"preset": "veryfast"})
+
+    rendered = auto(tmp_path, document, packaged, name="mix.mov")
+
+    assert_picture(rendered, document, {"v": Numbered(15, frames=180)}, ffmpeg=packaged)
+    assert_clicks(rendered, document, ffmpeg=packaged)
+    assert [36, 51, 48, 30] == copied(rendered)
+    assert_clean(rendered.output, *ffmpegs())
 
 
 @pytest.mark.media

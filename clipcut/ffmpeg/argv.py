@@ -221,17 +221,8 @@ def _encode_video(output: Output, targets: Targets, *x264: str) -> list[str]:
     profile = output.video
     return [
         *("-fps_mode", "passthrough", "-c:v", "libx264", "-preset", profile.preset, "-crf", decimal_text(profile.crf)),
-        *(
-            "-threads:v",
-            str(targets.threads),
-            "-pix_fmt",
-            "yuv420p",
-            *tags,
-            "-map_metadata",
-            "-1",
-            "-map_chapters",
-            "-1",
-        ),
+        *("-threads:v", str(targets.threads), "-pix_fmt", "yuv420p", *tags, "-map_metadata", "-1"),
+        *("-map_chapters", "-1"),
         *(("-x264-params", ":".join(x264)) if x264 else ()),
         *("-video_track_timescale", str(output.fps.numerator), "-f", "mov", f"file:{targets.video}"),
     ]

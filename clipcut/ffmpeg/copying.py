@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from clipcut.ffmpeg.excerpt import seek
+from clipcut.ffmpeg.excerpt import SOUND_LAG, seek
 from clipcut.ffmpeg.gops import Found, Wish, find
-from clipcut.ffmpeg.h264 import PPS, SPS, kind, units
 from clipcut.ffmpeg.mux import REORDER_FRAMES
+from clipcut.ffmpeg.nal import PPS, SPS, kind, units
 from clipcut.ffmpeg.need import SOUND_LEAD, Need
 from clipcut.ffmpeg.packets import PacketFile
 from clipcut.ffmpeg.probe import MediaInfo, open_media
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
     from av.video.stream import VideoStream
-
-_SOUND_LAG = Fraction(10)
-"""Sound that is missing this many seconds after its picture in the file isn't waited for."""
 
 
 class NotCopiedError(Exception):
@@ -162,7 +159,7 @@ class _Pieces:
         if packet.stream is self._video:
             self._take_picture(packet)
             moment = (packet.dts if packet.dts is not None else packet.pts or 0) * info.video.time_base
-            is_over = self._sound_done or moment > need.last + _SOUND_LAG
+            is_over = self._sound_done or moment > need.last + SOUND_LAG
             return not (is_over and self._copied == len(self._found.times))
         if packet.pts is not None and info.audio is not None and need.sound is not None:
             begin = packet.pts * info.audio.time_base

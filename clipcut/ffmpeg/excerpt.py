@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SEEK_BACK = (Fraction(1, 2), Fraction(4), Fraction(30))
 """How far before the clip to begin looking for its keyframe, in seconds, one after the other; then from the start."""
 
-_SOUND_LAG = Fraction(10)
+SOUND_LAG = Fraction(10)
 """Sound that is missing this many seconds after its picture in the file isn't waited for."""
 
 
@@ -203,7 +203,7 @@ class _Search:
             return False
         if not self.found:
             return True
-        is_enough = self.saw_beyond and (self._sound_done or self._video_at > self._need.last + _SOUND_LAG)
+        is_enough = self.saw_beyond and (self._sound_done or self._video_at > self._need.last + SOUND_LAG)
         return is_enough and self._seams.is_settled
 
 

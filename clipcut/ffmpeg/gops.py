@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 from clipcut.ffmpeg.excerpt import SEEK_BACK, seek
-from clipcut.ffmpeg.h264 import IDR, SLICE, drops_what_is_waiting, kind, slice_pps, units
+from clipcut.ffmpeg.h264 import drops_what_is_waiting, slice_pps
 from clipcut.ffmpeg.mux import REORDER_FRAMES
+from clipcut.ffmpeg.nal import IDR, SLICE, kind, units
 from clipcut.ffmpeg.need import Need
 from clipcut.ffmpeg.parameters import Form, form_of
 from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, file_identity, open_media, shown_pts

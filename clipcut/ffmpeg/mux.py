@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from clipcut.errors import DISK_ERRNOS, Reason, RenderError, SourceError
-from clipcut.ffmpeg.h264 import has_idr
+from clipcut.ffmpeg.nal import has_idr
 from clipcut.ffmpeg.parameters import Parameters, read_avcc
 from clipcut.ffmpeg.readback import SLACK, Grid, Readback, comment_of, read_back
 
@@ -113,7 +113,7 @@ def _mark(packet: "Packet") -> None:
 
 
 def parameters_of(path: Path) -> Parameters:
-    """Read the parameter sets of a cut clip; none where they can't be read."""
+    """Read the parameter sets of a cut clip."""
     with _translated("read a clip"), _open(path) as container:
         return read_avcc(bytes(container.streams.video[0].codec_context.extradata or b""))
 
@@ -161,15 +161,17 @@ class VideoTrack:
             self._stream.time_base = 1 / self._fps
         elif parameters not in self._seen:
             self._join(parameters)
-        self._seen.append(parameters) if parameters not in self._seen else None
+        if parameters not in self._seen:
+            self._seen.append(parameters)
 
     def _join(self, parameters: bytes) -> None:
         """Take the parameter sets of one clip more, which must not contradict those of the clips before it."""
         try:
             known, more = read_avcc(self.parameters or self._seen[0]), read_avcc(parameters)
+            is_fit = known.agrees(more)
         except ValueError:
-            known, more = Parameters({(0, 0): b"0"}), Parameters({(0, 0): b"1"})
-        if not known.agrees(more):
+            is_fit = False
+        if not is_fit:
             raise RenderError("Two clips were encoded with different parameters; please report this with both sources.")
         self.parameters = known.joined(more).avcc()
 

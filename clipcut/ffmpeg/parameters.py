@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from clipcut.ffmpeg.h264 import PPS, SPS, Pps, Sps, kind, read_pps, read_sps, tagged
+from clipcut.ffmpeg.h264 import Pps, Sps, read_pps, read_sps, tagged
+from clipcut.ffmpeg.nal import PPS, SPS, kind
 from clipcut.smart import Why
 
 OURS = 31
@@ -104,7 +105,8 @@ def _why_not(sps: Sps, size: tuple[int, int], most_reordered: int) -> Why | None
         return Why.PIXELS
     if sps.full_range or any(a not in (b, 2) for a, b in zip(sps.colours, _BT709, strict=True)):
         return Why.COLOUR
-    if sps.id == OURS or sps.reorder is None or sps.reorder > most_reordered:
+    reorder = 0 if sps.poc_type == 2 else sps.reorder  # type 2 stores pictures in the order they are shown in
+    if sps.id == OURS or reorder is None or reorder > most_reordered:
         return Why.PARAMETERS
     return None
 
