@@ -333,7 +333,7 @@ def test_a_segment_that_lost_its_last_pictures_is_no_whole_one(
     assert ["truncated", None, None] == reasons(rendered)
 
 
-@pytest.mark.parametrize("filler", [b"\0", b"\x47\xe1\x07"], ids=["zeros", "noise"])
+@pytest.mark.parametrize("filler", [b"\0", b"\x47\xe1\x07", b""], ids=["zeros", "noise", "lost"])
 def test_a_segment_with_a_hole_is_no_good_one(
     tmp_path: Path, packaged: str, origin: Origin, www: Path, filler: bytes
 ) -> None:

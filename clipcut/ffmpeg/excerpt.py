@@ -241,8 +241,8 @@ def _check_packets(search: _Search, info: MediaInfo) -> None:
         head = file.read(2 * PACKET)
     if first < 0 or not is_transport_stream(head):
         return
-    if (place := find_damage(info.path, first, last + 1)) is not None:
-        raise SourceError(Reason.UNDECODABLE, f"{info.called} is damaged; no packet begins at byte {place}")
+    if (damage := find_damage(info.path, first, last + PACKET)) is not None:
+        raise SourceError(Reason.UNDECODABLE, f"{info.called} is damaged; {damage}")
 
 
 def seek(container: "InputContainer", stream: "Stream", seconds: Fraction, video: VideoInfo) -> bool:
@@ -279,7 +279,8 @@ def _scan(
             search.check_cover(info)
             if not search.found:
                 return None
-            _check_packets(search, info)
+            if not info.is_piece:  # a piece is made of segments, each of which was looked at by itself
+                _check_packets(search, info)
             _check_reach(search, need, info)
             return Excerpt(
                 video=writers.paths[video],

@@ -120,8 +120,8 @@ class SegmentSink(FileSink):
         if not is_whole:
             words = f"{self._what}: ends in the middle of a packet or box"
             raise SourceError(Reason.TRUNCATED, words, is_passing=True)
-        if kind_of(head) is Kind.TRANSPORT_STREAM and (place := find_damage(self._path)) is not None:
-            raise SourceError(Reason.UNDECODABLE, f"{self._what}: is damaged; no packet begins at byte {place}")
+        if kind_of(head) is Kind.TRANSPORT_STREAM and (damage := find_damage(self._path)) is not None:
+            raise SourceError(Reason.UNDECODABLE, f"{self._what}: is damaged; {damage}")
 
 
 def _look_into(path: Path) -> tuple[bytes, bool]:
