@@ -4,6 +4,7 @@ What was copied is decoded once, so that it is proven as an encoded clip is: FFm
 out of the decoder.
 """
 
+import contextlib
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,8 +21,9 @@ from clipcut.ffmpeg.edges import COPY, HEAD, TAIL, edge_of, proof_argv
 from clipcut.ffmpeg.gops import Found, find
 from clipcut.ffmpeg.judge import Said, judge
 from clipcut.ffmpeg.mux import parameters_of
-from clipcut.ffmpeg.parameters import Parameters
+from clipcut.ffmpeg.parameters import Form, Parameters
 from clipcut.ffmpeg.probe import MediaInfo
+from clipcut.ffmpeg.renumber import SLOTS, renumbered
 from clipcut.limits import Limits
 from clipcut.plan import Edit, Method
 from clipcut.results import CutFile
@@ -34,7 +36,7 @@ _PICTURE = re.compile(rb"frame:\d+ +pts:(-?\d+) ")
 
 @attrs.define(eq=False, kw_only=True)
 class Splicer:
-    """Makes clips of copies and edges; the first source that is copied decides which parameter sets the track has.
+    """Makes clips of copies and edges; sources that contradict each other get numbers of their own.
 
     Attributes:
         ffmpeg: The program.
@@ -72,10 +74,13 @@ class Splicer:
         found = await self._in_thread(find, info, edit, need, self.output, check)
         if isinstance(found, Why):
             return found
-        if not self._admits(found.form.told):
+        form = self._place(found.form)
+        if form is None:
             return Why.PARAMETERS
+        found = attrs.evolve(found, form=form)
         video, packets = self._path(edit, COPY, "mov"), self._path(edit, COPY, "sound")
         is_made = False
+        video.unlink(missing_ok=True)  # it may be a link into the cache
         try:
             sound = await self._in_thread(copy, info, found, need, self.output.fps, video, packets, check)
             pieces = await self._pieces(edit, info, found, sound)
@@ -98,6 +103,16 @@ class Splicer:
             if piece.is_copied and not self._admits(await self._in_thread(parameters_of, piece.video)):
                 return False
         return True
+
+    def _place(self, form: Form) -> Form | None:
+        """Find a place in the track for a source's parameter sets, with other numbers if need be; None if none fits."""
+        if self._admits(form.told):
+            return form
+        with contextlib.suppress(ValueError):
+            for slot in SLOTS:
+                if self._admits(told := renumbered(form.told, slot)):
+                    return attrs.evolve(form, told=told, slot=slot)
+        return None
 
     def _admits(self, parameters: Parameters) -> bool:
         if not self._known.agrees(parameters):
