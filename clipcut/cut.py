@@ -130,6 +130,9 @@ class FFmpegCutter:
         identity = await self._identity(edit, rung, told)
         pieces = await self.shelf.find(edit, identity) if identity is not None else ()
         if pieces and self._splicer is not None and not await self._splicer.admits(pieces):
+            for piece in pieces:
+                remove_cut(piece)
+            await self.shelf.forget(edit, identity or "")
             return ()
         if pieces and self.remote is not None:
             for other in edit.ladder:

@@ -4,6 +4,7 @@ What was copied is decoded once, so that it is proven as an encoded clip is: FFm
 out of the decoder.
 """
 
+import contextlib
 import re
 from collections.abc import Awaitable, Callable
 from fractions import Fraction
@@ -25,6 +26,7 @@ from clipcut.ffmpeg.mux import parameters_of
 from clipcut.ffmpeg.need import Need
 from clipcut.ffmpeg.parameters import Parameters
 from clipcut.ffmpeg.probe import MediaInfo
+from clipcut.ffmpeg.renumber import SLOTS, renumbered
 from clipcut.limits import Limits
 from clipcut.plan import Edit, Method
 from clipcut.results import CutFile
@@ -37,7 +39,7 @@ _PICTURE = re.compile(rb"frame:\d+ +pts:(-?\d+) ")
 
 @attrs.define(eq=False, kw_only=True)
 class Splicer:
-    """Makes clips of copies and edges; the first source that is copied decides which parameter sets the track has.
+    """Makes clips of copies and edges; sources that contradict each other get numbers of their own.
 
     Attributes:
         ffmpeg: The program.
@@ -57,9 +59,9 @@ class Splicer:
     listener: Listener
     run: Callable[[list[str], Callable[[bytes], object]], Awaitable[Said]]
     cut_edge: Callable[[Edit, Path], Awaitable[CutFile]]
-    copy: Callable[[MediaInfo, Wish, Need, Path, Path], Awaitable[Copied]]
+    copy: Callable[[MediaInfo, Wish, Need, int, Path, Path], Awaitable[Copied]]
     _known: Parameters = attrs.field(init=False, factory=Parameters)
-    _refused: set[Path] = attrs.field(init=False, factory=set)
+    _slots: dict[Path, int] = attrs.field(init=False, factory=dict)
 
     async def splice(self, edit: Edit, info: MediaInfo) -> tuple[CutFile, ...] | Why:
         """Make a clip of what can be copied and its edges; say why not where that can't be, or doesn't pay.
@@ -72,18 +74,14 @@ class Splicer:
             SourceError: The source can't be read.
             RenderError: There is no room to work in.
         """
-        if info.path in self._refused:
-            return Why.PARAMETERS
         self.listener.clip_stage(edit, Method.LOCAL, Stage.COPY)
         video, packets = self._path(edit, COPY, "mov"), self._path(edit, COPY, "sound")
         is_made = False
+        video.unlink(missing_ok=True)  # it may be a link into the cache
         try:
-            copied = await self.copy(info, self._wish(edit), need_of(edit, info.video, self.output.fps), video, packets)
+            copied = await self._copy(edit, info, video, packets)
             if copied.why is not None:
                 return copied.why
-            if not self._admits(await self._in_thread(parameters_of, video)):
-                self._refused.add(info.path)
-                return Why.PARAMETERS
             sound = Sound(packets, copied.sound_shift) if copied.sound_shift is not None else None
             pieces = await self._pieces(edit, info, copied, sound)
             is_made = True
@@ -96,6 +94,22 @@ class Splicer:
                     for suffix in ("mov", "pcm"):
                         self._path(edit, part, suffix).unlink(missing_ok=True)
         return pieces
+
+    async def _copy(self, edit: Edit, info: MediaInfo, video: Path, packets: Path) -> Copied:
+        """Copy with numbers of parameter sets that no other source has; once more where that was found out just now."""
+        need, wish = need_of(edit, info.video, self.output.fps), self._wish(edit)
+        slot = self._slots.get(info.path, 0)
+        copied = await self.copy(info, wish, need, slot, video, packets)
+        if copied.why is not None or self._admits(told := await self._in_thread(parameters_of, video)):
+            return copied
+        slot = self._slots.setdefault(info.path, self._place(told))
+        return await self.copy(info, wish, need, slot, video, packets) if slot else Copied(why=Why.PARAMETERS)
+
+    def _place(self, told: Parameters) -> int:
+        """Find numbers for a source's parameter sets that contradict others; 0 if there are none left."""
+        with contextlib.suppress(ValueError):
+            return next((slot for slot in SLOTS if self._admits(renumbered(told, slot))), 0)
+        return 0
 
     def _wish(self, edit: Edit) -> Wish:
         return Wish(

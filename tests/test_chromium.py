@@ -29,7 +29,7 @@ FLAGS = (
 )
 
 SCRIPT = """
-const [data, moments, done] = arguments;
+const [data, moments, begin, done] = arguments;
 const video = document.createElement("video"), canvas = document.createElement("canvas");
 const context = canvas.getContext("2d", {willReadFrequently: true}), shown = [], played = [];
 const strip = () => {
@@ -49,7 +49,7 @@ const play = () => {
   };
   video.onseeked = () => { video.requestVideoFrameCallback(note); video.play().catch(why => fail(String(why))); };
   video.onended = () => done({shown, played});
-  video.currentTime = moments[0];
+  video.currentTime = begin;
 };
 video.muted = true;
 video.onerror = () => fail(video.error.message);
@@ -60,7 +60,7 @@ video.onloadeddata = () => {
 const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0));
 video.src = URL.createObjectURL(new Blob([bytes], {type: "video/mp4"}));
 """
-"""Show the frame at each moment, then play on from the first moment; give the strips' levels."""
+"""Show the frame at each moment, then play from another one; give the strips' levels."""
 
 
 def ask(address: str, method: str, **body: Any) -> Any:
@@ -96,35 +96,40 @@ def browser(folder: Path) -> Iterator[str]:
 def test_a_browser_shows_every_frame_around_the_joins(
     tmp_path: Path, packaged: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Copied pictures, edges, an encoded clip, a placeholder: each moment shows its frame, sought or played."""
+    """Copies of two sources, edges, an encoded clip, a placeholder: each moment shows its frame, sought or played."""
     monkeypatch.setattr(smart, "CHILD_PIXELS", 0)
     args = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "30", "-bf", "3")
     tags = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
     source = make_source(
         tmp_path / "v.mp4", ffmpeg=packaged, source_id=1, seconds=4, video_args=args, video_filter=tags
     )
+    more = (*args, "-refs", "4", "-x264-params", "8x8dct=0:weightp=0:slices=2")
+    other = make_source(tmp_path / "w.mp4", ffmpeg=packaged, source_id=2, seconds=4, video_args=more, video_filter=tags)
     clips: list[dict[str, Any]] = [
         {"video_id": "v", "start": 0.7, "duration": 1.9},
         {"video_id": "v", "start": 2.1, "duration": 0.5},
         {"video_id": "gone", "start": 0, "duration": 0.4},
         {"video_id": "v", "start": 1, "duration": 1.45},
+        {"video_id": "w", "start": 0.95, "duration": 1.7},
     ]
-    document = timeline(clips, {"v": str(source), "gone": "nowhere.mp4"})
+    document = timeline(clips, {"v": str(source), "w": str(other), "gone": "nowhere.mp4"})
     rendered = render(tmp_path, document, "--cut", "auto", ffmpeg=packaged)
-    assert [True, False, False, True] == [clip["copied_frames"] > 0 for clip in rendered.report["clips"]]
-    wanted = wanted_frames(document, {"v": Numbered(1, frames=120)})
-    frames = [8, 9, 54, 56, 57, 71, 72, 83, 84, 85, 112, 126, 127]
+    assert [True, False, False, True, True] == [clip["copied_frames"] > 0 for clip in rendered.report["clips"]]
+    wanted = wanted_frames(document, {"v": Numbered(1, frames=120), "w": Numbered(2, frames=120)})
+    # 127 and 128 are groups of one picture. Chromium seeks by the times at which pictures are stored, and is a picture
+    # late there, with --cut encode too; they are played
+    frames = [8, 9, 54, 56, 57, 71, 72, 83, 84, 85, 112, 126, 129, 130, 150, 178]
 
     with browser(tmp_path / "profile") as session:
         ask(f"{session}/url", "POST", url="about:blank")
         data = base64.b64encode(rendered.output.read_bytes()).decode()
         moments = [(frame + 0.5) / 30 for frame in frames]
-        found = ask(f"{session}/execute/async", "POST", script=SCRIPT, args=[data, moments])
+        found = ask(f"{session}/execute/async", "POST", script=SCRIPT, args=[data, moments, 118.5 / 30])
 
     assert "error" not in found, found
     assert [wanted[frame] for frame in frames] == decode_strips(found["shown"])
     played: list[FrameCode | None] = decode_strips([strip for _, strip in found["played"]])
     numbers = [round(moment * 30) for moment, _ in found["played"]]
-    assert len(numbers) > 5
+    assert {127, 128} & {*numbers}
     late = [n for n, one in zip(numbers, played, strict=True) if one not in wanted[n : n + 2]]  # drawn a moment after
     assert [] == late

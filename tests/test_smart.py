@@ -18,8 +18,9 @@ from packaged import serving
 
 from clipcut import smart
 from clipcut.ffmpeg.h264 import read_sps, tagged
-from clipcut.ffmpeg.nal import IDR, PPS, SPS, kind, units
-from clipcut.ffmpeg.parameters import Form, form_of, read_avcc
+from clipcut.ffmpeg.nal import IDR, PPS, SPS, escape, kind, ue_text, unescape, units
+from clipcut.ffmpeg.parameters import OURS, Form, form_of, read_avcc
+from clipcut.ffmpeg.renumber import SLOTS, new_number
 from clipcut.smart import Copy, Picture, Why, find_copy, limits_of, pays, places_of
 
 BT709 = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709,setsar=1"
@@ -242,6 +243,51 @@ def test_copies_are_exact_at_a_broken_rate(made: Make, tmp_path: Path, packaged:
 
 @pytest.mark.media
 @pytest.mark.usefixtures("cheap")
+def test_sources_that_contradict_each_other_share_a_track(made: Make, tmp_path: Path, packaged: str) -> None:
+    """Their parameter sets get numbers of their own, with CABAC and with CAVLC, and with several slices a picture."""
+    closed = "keyint=30:scenecut=0:bframes=3"
+    paths = {
+        "plain": (plain(made), 1),
+        "other": (made("other.mp4", 9, f"{closed}:ref=4:weightp=0:8x8dct=0"), 9),
+        "cavlc": (
+            made("cavlc.mp4", 10, f"{closed}:cabac=0:slices=3:aud=1:nal-hrd=vbr:vbv-maxrate=2000:vbv-bufsize=2000"),
+            10,
+        ),
+        "third": (made("third.mkv", 11, "keyint=30:scenecut=0:bframes=0:repeat-headers=1:sps-id=2"), 11),
+    }
+    clips = [{"video_id": name, "start": start, "duration": 1.9} for start in (0.5, 3.1) for name in paths]
+    document = timeline(clips, {name: str(path) for name, (path, _) in paths.items()})
+
+    rendered = auto(tmp_path, document, packaged)
+
+    assert [None] * 8 == reasons(rendered)
+    assert all(count >= 30 for count in copied(rendered))
+    media = {name: Numbered(number, frames=180) for name, (_, number) in paths.items()}
+    assert_picture(rendered, document, media, ffmpeg=packaged)
+    assert_clicks(rendered, document, ffmpeg=packaged)
+    assert_clean(rendered.output, *ffmpegs())
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_new_numbers_are_apart_and_8_bits_longer(slot: int) -> None:
+    """No two numbers of any slots are the same, nor the one of our own encodes."""
+    numbers = [new_number(number, slot) for number in range(15)]
+
+    assert [len(ue_text(number)) + 8 for number in range(15)] == [len(ue_text(number)) for number in numbers]
+    assert not {OURS, *(new_number(n, other) for other in SLOTS if other != slot for n in range(15))} & {*numbers}
+    with pytest.raises(ValueError, match="renumbered"):
+        new_number(15, slot)
+
+
+@given(payload=st.lists(st.sampled_from(range(5)), max_size=60).map(bytes))
+def test_what_is_escaped_is_unescaped(payload: bytes) -> None:
+    """And never looks like the begin of another unit."""
+    assert payload == unescape(escape(payload))
+    assert not any(escape(payload).find(b"\0\0" + bytes([byte])) >= 0 for byte in range(3))
+
+
+@pytest.mark.media
+@pytest.mark.usefixtures("cheap")
 def test_copies_in_order_stand_beside_edges_that_are_not(made: Make, tmp_path: Path, packaged: str) -> None:
     """A source has no B-frames, our own encodes have them: nothing is dropped where one follows the other."""
     args = ("-c:v", "libx264", "-profile:v", "baseline", "-pix_fmt", "yuv420p", "-x264-params", "keyint=30:scenecut=0")
@@ -260,12 +306,12 @@ def test_copies_in_order_stand_beside_edges_that_are_not(made: Make, tmp_path: P
 @pytest.mark.media
 @pytest.mark.usefixtures("cheap")
 def test_what_does_not_fit_is_encoded_and_says_why(made: Make, tmp_path: Path, packaged: str) -> None:
-    """Every frame is right all the same; of two sources that contradict each other the first is copied."""
+    """Every frame is right all the same."""
     closed = "keyint=30:scenecut=0:bframes=3"
     uneven = f"setpts='(N+floor(N/10)*2)/30/TB',{BT709}"
     other = {
         Why.FRAME_RATE: made("uneven.mp4", 8, closed, video_filter=uneven),
-        Why.PARAMETERS: made("other.mp4", 9, f"{closed}:ref=4:weightp=0:8x8dct=0"),
+        Why.PARAMETERS: made("ours.mp4", 9, f"{closed}:sps-id=31"),
         Why.CONTAINER: made("stream.ts", 10, closed),
         Why.COLOUR: made("pale.mp4", 11, closed, video_filter="setsar=1"),
         Why.CODEC: made("old.mp4", 12, "", video_args=("-c:v", "mpeg4", "-q:v", "4")),
@@ -329,20 +375,23 @@ def test_a_damaged_source_is_not_copied(made: Make, tmp_path: Path, packaged: st
 @pytest.mark.media
 @pytest.mark.usefixtures("cheap")
 def test_copies_are_kept_for_later_renders(made: Make, tmp_path: Path, packaged: str) -> None:
-    """With what they are; another ``--cut`` finds none of them, and neither does a track that they'd contradict."""
+    """With what they are; not for another ``--cut``, and made anew where they contradict the track."""
     other = made("other.mp4", 9, "keyint=30:scenecut=0:bframes=3:ref=4:weightp=0:8x8dct=0")
     clips = [{"video_id": "v", "start": 0.5, "duration": 2}, {"video_id": "w", "start": 0.5, "duration": 1.9}]
-    document = timeline(clips, {"v": str(plain(made)), "w": str(other)})
+    sources = {"v": str(plain(made)), "w": str(other)}
     flags = ("--concurrency", "1", "--force")
-    first = auto(tmp_path, document, packaged, *flags)
+    alone = [auto(tmp_path, timeline([one], sources), packaged, *flags) for one in clips]
+    document = timeline(clips, sources)
+    both = auto(tmp_path, document, packaged, *flags)
     again = auto(tmp_path, document, packaged, *flags)
-    turned = auto(tmp_path, document | {"clips": clips[::-1]}, packaged, *flags, "--no-cache")
+    assert_picture(again, document, {"v": Numbered(1, frames=180), "w": Numbered(9, frames=180)}, ffmpeg=packaged)
     encoded = render(tmp_path, document, *flags, ffmpeg=packaged)
 
-    assert [copied(first), reasons(first)] == [copied(again), reasons(again)]
-    assert [True, True] == [clip["cached"] for clip in again.report["clips"]]
-    assert [[True, False]] * 2 == [[count > 0 for count in copied(one)] for one in (first, turned)]
-    assert [False, False] == [clip["cached"] for clip in encoded.report["clips"]]
+    cached = [[clip["cached"] for clip in one.report["clips"]] for one in (*alone, both, again, encoded)]
+    assert [[False], [False], [True, False], [True, True], [False, False]] == cached
+    counts = [*copied(alone[0]), *copied(alone[1])]
+    assert 0 < min(counts)
+    assert [counts, counts, [0, 0]] == [copied(one) for one in (both, again, encoded)]
     assert [None, None] == reasons(encoded)
 
 

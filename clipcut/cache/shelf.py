@@ -83,6 +83,10 @@ class Shelf:
             )
         await self.put("clips", clip_key(edit, identity, self.recipe), files, {"pieces": facts}, is_durable=True)
 
+    async def forget(self, edit: Edit, identity: str) -> None:
+        """Drop a finished clip: it doesn't fit, and is made anew."""
+        await self.in_thread(self.store.drop, "clips", clip_key(edit, identity, self.recipe))
+
     async def put(
         self, kind: str, key: str, files: Mapping[str, Path], facts: Mapping[str, Any], *, is_durable: bool
     ) -> None:

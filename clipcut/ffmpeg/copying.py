@@ -13,10 +13,12 @@ import attrs
 from clipcut.ffmpeg.excerpt import SOUND_LAG, seek
 from clipcut.ffmpeg.gops import Found, Wish, find
 from clipcut.ffmpeg.mux import REORDER_FRAMES
-from clipcut.ffmpeg.nal import PPS, SPS, kind, units
+from clipcut.ffmpeg.nal import IDR, PPS, SEI, SLICE, SPS, kind, units
 from clipcut.ffmpeg.need import SOUND_LEAD, Need
 from clipcut.ffmpeg.packets import PacketFile
+from clipcut.ffmpeg.parameters import Form
 from clipcut.ffmpeg.probe import MediaInfo, open_media
+from clipcut.ffmpeg.renumber import renumbered, renumbered_slice
 from clipcut.smart import Why
 
 if TYPE_CHECKING:
@@ -56,13 +58,16 @@ class Copied:
     sound_shift: Fraction | None = None
 
 
-def copy_clip(info: MediaInfo, wish: Wish, need: Need, target: Path, sound: Path, check: Callable[[], None]) -> Copied:
+def copy_clip(
+    info: MediaInfo, wish: Wish, need: Need, slot: int, target: Path, sound: Path, check: Callable[[], None]
+) -> Copied:
     """Copy what need not be encoded of a clip, if that pays; say why not where it doesn't or can't be. Blocks.
 
     Args:
         info: The probed source, a whole local file.
         wish: What the clip is to be.
         need: What it needs of the source.
+        slot: Which numbers its parameter sets get, as in ``renumber``; 0 leaves them theirs.
         target: The file with the pictures, their times whole frames from 0 on.
         sound: The file with the packets of the clip's sound.
         check: Called every few packets; raises to end the work early.
@@ -74,10 +79,19 @@ def copy_clip(info: MediaInfo, wish: Wish, need: Need, target: Path, sound: Path
     if isinstance(found, Why):
         return Copied(why=found)
     try:
+        if slot:
+            found = attrs.evolve(found, form=_in_slot(found.form, slot))
         heard = copy(info, found, need, wish.fps, target, sound, check)
     except NotCopiedError as exc:
         return Copied(why=exc.why)
     return Copied(first=found.copy.first, frames=len(found.copy.places), sound_shift=heard)
+
+
+def _in_slot(form: Form, slot: int) -> Form:
+    try:
+        return attrs.evolve(form, told=renumbered(form.told, slot), slot=slot)
+    except ValueError as exc:
+        raise NotCopiedError(Why.PARAMETERS) from exc
 
 
 def copy(
@@ -178,31 +192,39 @@ class _Pieces:
             return
         if packet.pts != times[self._copied]:
             raise NotCopiedError(Why.DAMAGED)
-        mine = self._without_parameters(packet)
+        mine = self._adapted(packet)
         mine.stream, mine.time_base = self._stream, 1 / self._fps
         mine.pts, mine.dts, mine.duration = places[self._copied] - places[0], self._copied - REORDER_FRAMES, 1
         self._container.mux(mine)
         self._copied += 1
 
-    def _without_parameters(self, packet: "Packet") -> "Packet":
-        """Return a packet without the parameter sets that the track has anyway.
+    def _adapted(self, packet: "Packet") -> "Packet":
+        """Return a packet without the parameter sets that the track has anyway, and with the numbers they have there.
 
         Raises:
             NotCopiedError: It brings others.
         """
         import av  # noqa: PLC0415
 
-        data = bytes(packet)
+        slot = self._found.form.slot
         try:
-            found = list(units(data))
+            found = list(units(bytes(packet)))
+            sets = [unit for unit in found if kind(unit) in (SPS, PPS)]
+            if any(unit not in self._units for unit in sets):
+                raise NotCopiedError(Why.PARAMETERS)
+            if not sets and not slot:
+                return packet
+            kept = [unit for unit in found if kind(unit) not in (SPS, PPS)]
+            if slot:
+                kept = _renumbered(kept, slot)
         except ValueError as exc:
             raise NotCopiedError(Why.DAMAGED) from exc
-        sets = [unit for unit in found if kind(unit) in (SPS, PPS)]
-        if any(unit not in self._units for unit in sets):
-            raise NotCopiedError(Why.PARAMETERS)
-        if not sets:
-            return packet
-        kept = [unit for unit in found if kind(unit) not in (SPS, PPS)]
-        stripped = av.Packet(b"".join(len(unit).to_bytes(4) + unit for unit in kept))
-        stripped.is_keyframe = packet.is_keyframe
-        return stripped
+        mine = av.Packet(b"".join(len(unit).to_bytes(4) + unit for unit in kept))
+        mine.is_keyframe = packet.is_keyframe
+        return mine
+
+
+def _renumbered(found: list[bytes], slot: int) -> list[bytes]:
+    """Return NAL units with the numbers of a slot; SEI is left out, as it may name a parameter set too."""
+    slices = (SLICE, IDR)
+    return [renumbered_slice(one, slot) if kind(one) in slices else one for one in found if kind(one) != SEI]

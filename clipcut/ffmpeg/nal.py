@@ -1,9 +1,13 @@
 """NAL units of H.264 and their bits, pure. Whatever bytes are given, ``ValueError`` is all that is raised."""
 
+import re
 from collections.abc import Iterator
 
-SLICE, IDR, SPS, PPS = 1, 5, 7, 8
+SLICE, IDR, SEI, SPS, PPS = 1, 5, 6, 7, 8
 """Kinds of NAL units."""
+
+_ALIKE = re.compile(rb"\0\0(?=[\0-\3])")
+"""What would be taken for the begin of another unit."""
 
 
 class Bits:
@@ -51,14 +55,14 @@ def unescape(unit: bytes) -> bytes:
 
 def escape(payload: bytes) -> bytes:
     """Put emulation prevention into a NAL unit."""
-    found, zeros = bytearray(), 0
-    for byte in payload:
-        if zeros >= 2 and byte <= 3:
-            found.append(3)
-            zeros = 0
-        found.append(byte)
-        zeros = zeros + 1 if byte == 0 else 0
-    return bytes(found)
+    found = _ALIKE.sub(lambda _: b"\0\0\3", payload)
+    return found + b"\3" if found.endswith(b"\0\0") else found
+
+
+def ue_text(value: int) -> str:
+    """Write an Exp-Golomb number as text of 0 and 1."""
+    code = format(value + 1, "b")
+    return "0" * (len(code) - 1) + code
 
 
 def unit_of(bits: str, header: int) -> bytes:

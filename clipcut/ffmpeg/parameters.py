@@ -90,12 +90,14 @@ class Form:
         written: Its parameter sets as the source has them.
         told: The same as the output has them: square pixels and BT.709 are stated where nothing was.
         sequences, pictures: What they say, by number.
+        slot: Where other numbers than the source's own are used, which; else 0.
     """
 
     written: Parameters
     told: Parameters
     sequences: Mapping[int, Sps]
     pictures: Mapping[int, Pps]
+    slot: int = 0
 
 
 def _why_not(sps: Sps, size: tuple[int, int], most_reordered: int) -> Why | None:
