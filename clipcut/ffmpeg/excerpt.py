@@ -5,9 +5,11 @@ error in the source counts when it lies in the clip's range and not otherwise, a
 come out of the decoder are known before it starts: they are the proof that none was lost.
 """
 
+import bisect
 import itertools
 from collections.abc import Callable
 from fractions import Fraction
+from math import ceil, floor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,11 +73,17 @@ class _Search:
         self._video_bytes: list[tuple[int, int]] = []
         self._sound_bytes: list[tuple[int, int]] = []
         self._seams = Seams(info.seams)
+        self._has_seams = bool(info.seams)
+        # The bounds in whole ticks: a packet is compared with them thousands of times, and Fractions cost 50 times more
+        self._begin_tick = floor(need.begin / self._tick)
+        self._last_tick = floor(need.last / self._tick)
+        self._lag_tick = floor((need.last + _SOUND_LAG) / self._tick)
+        self._sound_ticks = _ticks_of_sound(need, self._sound_tick)
         self._sound_done = need.sound is None
-        self._video_at: Fraction | None = None
+        self._dts: int | None = None
         self._first: Fraction | None = None
+        self._end: int | Fraction | None = None
         self.pictures: list[int] = []
-        self.end: Fraction | None = None
         self.has_sound = False
 
     @property
@@ -91,7 +99,12 @@ class _Search:
     @property
     def saw_beyond(self) -> bool:
         """Whether the file goes on after the clip's last picture."""
-        return self._video_at is not None and self._video_at > self._need.last
+        return self._dts is not None and self._dts > self._last_tick
+
+    @property
+    def end(self) -> Fraction | None:
+        """When the last picture so far ends; None if there is none."""
+        return self._end * self._tick if self._end is not None else None
 
     def take(self, packet: "Packet") -> bool:
         """Take the next packet; False when nothing more is needed."""
@@ -108,17 +121,18 @@ class _Search:
         dts = packet.dts if packet.dts is not None else packet.pts
         assert pts is not None  # noqa: S101  take() saw to it
         assert dts is not None  # noqa: S101
-        self._video_at = dts * self._tick
+        self._dts = dts
         self._first = pts * self._tick if self._first is None else self._first
-        self._seams.picture(packet.pos, pts * self._tick)
+        if self._has_seams:
+            self._seams.picture(packet.pos, pts * self._tick)
         if packet.is_keyframe and self._need.may_begin_at(pts * self._tick):
             self._begin(pts)
-        if self._video_at > self._need.last or self._keyframe is None or pts < self._keyframe:
+        if dts > self._last_tick or self._keyframe is None or pts < self._keyframe:
             return  # beyond the clip, before its keyframe, or a picture that leads the keyframe and lacks its reference
         self._note(packet)
         self._later.append(packet)
         self._video_bytes.append(_place(packet))
-        if pts * self._tick <= self._need.last:  # else it is needed only if a picture of the clip comes after it
+        if pts <= self._last_tick:  # else it is needed only if a picture of the clip comes after it
             self._writers.write_all(self._later)
             self._later.clear()
 
@@ -130,25 +144,25 @@ class _Search:
         self._keyframe = keyframe_pts
         self._later.clear()
         self.pictures.clear()
-        self.end = None
+        self._end = None
 
     def _note(self, packet: "Packet") -> None:
         pts = shown_pts(packet, self._codec)
         if pts is None:
             return
         self.pictures.append(pts)
-        duration = packet.duration * self._tick if packet.duration else self._frame_seconds
-        self.end = max(self.end or Fraction(0), pts * self._tick + duration)
+        end = pts + (packet.duration or self._frame_seconds / self._tick)
+        self._end = max(self._end or 0, end)
 
     def _take_sound(self, packet: "Packet") -> None:
         if self._need.sound is None or packet.pts is None:
             return
-        begin = packet.pts * self._sound_tick
-        end = begin + (packet.duration or 0) * self._sound_tick
-        self._seams.sound(packet.pos, begin, end)
-        if begin >= self._need.sound[1]:
+        begin, end = packet.pts, packet.pts + (packet.duration or 0)
+        if self._has_seams:
+            self._seams.sound(packet.pos, begin * self._sound_tick, end * self._sound_tick)
+        if begin >= self._sound_ticks[1]:
             self._sound_done = True
-        elif end >= self._need.sound[0] - SOUND_LEAD:
+        elif end >= self._sound_ticks[0]:
             self.has_sound = True
             self._writers.write_all([packet])
             self._sound_bytes.append(_place(packet))
@@ -190,15 +204,22 @@ class _Search:
         """Tell whether sound of the clip's end may come after the piece's."""
         if self._sound_done or self._need.sound is None:
             return False
-        return (self._video_at or 0) < self._need.sound[1] + SOUND_SKEW
+        return (self._dts or 0) * self._tick < self._need.sound[1] + SOUND_SKEW
 
     def _is_done(self) -> bool:
-        if self._video_at is None or self._video_at <= self._need.begin:
+        if self._dts is None or self._dts <= self._begin_tick:
             return False
         if not self.found:
             return True
-        is_enough = self.saw_beyond and (self._sound_done or self._video_at > self._need.last + _SOUND_LAG)
+        is_enough = self.saw_beyond and (self._sound_done or self._dts > self._lag_tick)
         return is_enough and self._seams.is_settled
+
+
+def _ticks_of_sound(need: Need, tick: Fraction) -> tuple[int, int]:
+    """Return in ticks where the sound begins that is needed, with its lead, and where it ends."""
+    if need.sound is None:
+        return 0, 0
+    return ceil((need.sound[0] - SOUND_LEAD) / tick), ceil(need.sound[1] / tick)
 
 
 def _place(packet: "Packet") -> tuple[int, int]:
@@ -209,9 +230,9 @@ def _place(packet: "Packet") -> tuple[int, int]:
 def _needed_pictures(pictures: list[int], need: Need, video: VideoInfo) -> tuple[int, ...]:
     """Keep the pictures from the one on display at ``need.first`` to the one at ``need.last``."""
     ordered = sorted(set(pictures))
-    before = [pts for pts in ordered if pts * video.time_base <= need.first]
-    first = before[-1] if before else (ordered[0] if ordered else 0)
-    return tuple(pts for pts in ordered if pts >= first and pts * video.time_base <= need.last)
+    first_tick, last_tick = floor(need.first / video.time_base), floor(need.last / video.time_base)
+    begin = max(0, bisect.bisect_right(ordered, first_tick) - 1)
+    return tuple(ordered[begin : bisect.bisect_right(ordered, last_tick)])
 
 
 def _check_reach(search: _Search, need: Need, info: MediaInfo) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,12 +63,14 @@ def count_frames(path: Path, fps: Fraction) -> int:
     try:
         with _open(path) as container:
             stream = container.streams.video[0]
-            times = sorted((packet.pts or 0) * (stream.time_base or 0) * fps for packet in _packets(container, stream))
-    except (av.FFmpegError, IndexError) as exc:
+            ticks = sorted(packet.pts or 0 for packet in _packets(container, stream))
+            step = 1 / ((stream.time_base or 0) * fps)
+    except (av.FFmpegError, IndexError, ZeroDivisionError) as exc:
         raise SourceError(Reason.FFMPEG, f"FFmpeg's file of the clip can't be read: {exc}") from exc
-    if times != list(range(len(times))):
+    # whole numbers all along: a Fraction a packet is dear when there are millions
+    if [tick * step.denominator for tick in ticks] != [number * step.numerator for number in range(len(ticks))]:
         raise SourceError(Reason.FFMPEG, "the clip's frames do not lie on the output's frame grid")
-    return len(times)
+    return len(ticks)
 
 
 def is_in_order(path: Path) -> bool:
@@ -112,6 +115,7 @@ class VideoTrack:
         self.frames = 0
         self._path = path
         self._fps = fps
+        self._tick = 1 / fps
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._parameters: bytes | None = None
@@ -125,8 +129,9 @@ class VideoTrack:
         with _translated("join the clips"), _open(path) as source:
             stream = source.streams.video[0]
             self._match(stream)
+            tick = (stream.time_base or Fraction(0)) * self._fps
             for index, packet in enumerate(_packets(source, stream)):
-                shown = int((packet.pts or 0) * (stream.time_base or 0) * self._fps)
+                shown = (packet.pts or 0) * tick.numerator // tick.denominator
                 self._write(packet, self.frames + shown, self.frames + index - REORDER_FRAMES)
         self.frames += frames
 
@@ -153,7 +158,7 @@ class VideoTrack:
         assert self._container is not None  # noqa: S101  _match opened both
         assert self._stream is not None  # noqa: S101
         packet.stream = self._stream
-        packet.time_base = 1 / self._fps
+        packet.time_base = self._tick
         packet.pts, packet.dts, packet.duration = shown, stored, 1
         self._container.mux(packet)
 
@@ -231,12 +236,16 @@ def _by_time(pictures: "InputContainer", sounds: "InputContainer") -> "Iterator[
     """Yield the packets of both files by storage time, so that a player need not jump."""
     import heapq  # noqa: PLC0415
 
-    def timed(container: "InputContainer") -> "Iterator[tuple[Fraction, int, Packet]]":
+    bases = [container.streams[0].time_base or Fraction(1) for container in (pictures, sounds)]
+    common = lcm(*(base.denominator for base in bases))
+
+    def timed(container: "InputContainer", factor: int) -> "Iterator[tuple[int, int, Packet]]":
         for number, packet in enumerate(container.demux()):
             if packet.size and packet.dts is not None:
-                yield packet.dts * packet.time_base, number, packet
+                yield packet.dts * factor, number, packet
 
-    yield from (packet for _, _, packet in heapq.merge(timed(pictures), timed(sounds), key=lambda item: item[:2]))
+    both = (timed(one, int(base * common)) for one, base in zip((pictures, sounds), bases, strict=True))
+    yield from (packet for _, _, packet in heapq.merge(*both, key=lambda item: item[:2]))
 
 
 def verify(path: Path, master: Master, check: Callable[[], None]) -> None:
@@ -247,19 +256,21 @@ def verify(path: Path, master: Master, check: Callable[[], None]) -> None:
     """
     with _translated("read the output back"), _open(path) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
-        times: list[Fraction] = []
-        sounds: list[Fraction] = []
+        ticks: list[int] = []
+        sounds: list[int] = []
         for count, packet in enumerate(container.demux(video, audio)):
             if count % 256 == 0:
                 check()
             if packet.size and packet.pts is not None:
                 if packet.stream is video:
-                    times.append(packet.pts * packet.time_base)
+                    ticks.append(packet.pts)
                 else:
-                    sounds += (packet.pts * packet.time_base, (packet.pts + packet.duration) * packet.time_base)
+                    sounds += (packet.pts, packet.pts + packet.duration)
+        bases = video.time_base or Fraction(1), audio.time_base or Fraction(1)
         mark = _comment(container.metadata)
-    _judge_picture(sorted(times), master)
-    _judge_sound(min(sounds, default=None), max(sounds, default=None), master)
+    _judge_picture(sorted(ticks), bases[0], master)
+    start, end = (min(sounds) * bases[1], max(sounds) * bases[1]) if sounds else (None, None)
+    _judge_sound(start, end, master)
     if mark != master.comment:
         raise RenderError("The output does not carry clipcut's mark; the old output was kept.")
 
@@ -278,9 +289,12 @@ def _judge_sound(start: Fraction | None, end: Fraction | None, master: Master) -
         raise RenderError(f"The output's sound ends {float(wanted - end):.3f} s early; the old output was kept.")
 
 
-def _judge_picture(times: list[Fraction], master: Master) -> None:
-    if len(times) != master.frames:
-        raise RenderError(f"The output has {len(times)} frames instead of {master.frames}; the old output was kept.")
-    late = next((n for n, time in enumerate(times) if abs(time - n / master.fps) > _SLACK), None)
+def _judge_picture(ticks: list[int], base: Fraction, master: Master) -> None:
+    if len(ticks) != master.frames:
+        raise RenderError(f"The output has {len(ticks)} frames instead of {master.frames}; the old output was kept.")
+    # n frames last n/fps seconds and a tick lasts base: both in a unit so small that all are whole
+    unit = lcm((1 / master.fps).denominator, base.denominator)
+    frame, tick, slack = int(unit / master.fps), int(unit * base), unit * _SLACK // 1
+    late = next((n for n, at in enumerate(ticks) if abs(at * tick - n * frame) > slack), None)
     if late is not None:
         raise RenderError(f"Frame {late} of the output is not in its place; the old output was kept.")
