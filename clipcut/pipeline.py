@@ -4,6 +4,7 @@ Whatever happens here becomes a ``RenderResult``; what is a mistake of the calle
 """
 
 import contextlib
+import importlib
 import math
 import os
 import signal
@@ -83,7 +84,9 @@ class Render:
         for words in await trio.to_thread.run_sync(lambda: list(look_for_room(needs))):
             self.listener.warning("render.little_room", words)
         path, found = find_ffmpeg(setting, origin)
-        self.tool = await inspect_ffmpeg(path, found)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_load_av)  # while FFmpeg answers
+            self.tool = await inspect_ffmpeg(path, found)
         async with work_folder(self.job.work_parent) as folder:
             assembly = self._assembly(self.tool, folder)
             async with (
@@ -241,6 +244,11 @@ class Render:
         if self._has_placeholders():
             return RenderStatus.DEGRADED, 3, None
         return RenderStatus.COMPLETE, 0, None
+
+
+async def _load_av() -> None:
+    """Load PyAV, which takes 50 ms, in a thread; the modules that use it then find it there."""
+    await trio.to_thread.run_sync(lambda: importlib.import_module("av"))
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
