@@ -41,10 +41,13 @@ def _translated(doing: str) -> Iterator[None]:
         raise RenderError(f"Can't {doing}: {what}.") from exc
 
 
-def _open(path: Path) -> "InputContainer":
+def _open(path: Path, *, is_packets_only: bool = False) -> "InputContainer":
+    """Open a file of our own; for its packets alone no picture need be decoded, which takes most of the time."""
     import av  # noqa: PLC0415
 
     options = {"protocol_whitelist": "file", "format_whitelist": "mov,matroska"}
+    if is_packets_only:
+        options["skip_frame"] = "all"
     return av.open(f"file:{path}", options=options, metadata_errors="replace")
 
 
@@ -61,7 +64,7 @@ def count_frames(path: Path, fps: Fraction) -> int:
     import av  # noqa: PLC0415
 
     try:
-        with _open(path) as container:
+        with _open(path, is_packets_only=True) as container:
             stream = container.streams.video[0]
             ticks = sorted(packet.pts or 0 for packet in _packets(container, stream))
             step = 1 / ((stream.time_base or 0) * fps)
@@ -126,7 +129,9 @@ class VideoTrack:
         Raises:
             RenderError: No room, or the clip was encoded with other parameters than those before it.
         """
-        with _translated("join the clips"), _open(path) as source:
+        # the first one is what the track is made after, so all is to be known of it
+        is_packets_only = self._container is not None
+        with _translated("join the clips"), _open(path, is_packets_only=is_packets_only) as source:
             stream = source.streams.video[0]
             self._match(stream)
             tick = (stream.time_base or Fraction(0)) * self._fps
