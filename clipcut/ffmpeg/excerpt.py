@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from clipcut.errors import Reason, SourceError
+from clipcut.ffmpeg.disposable import disposable_test
 from clipcut.ffmpeg.need import SOUND_LEAD, SOUND_MARGIN, SOUND_SKEW, Need, Side, UncoveredError
 from clipcut.ffmpeg.packets import PacketFiles
 from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, file_identity, open_media, shown_pts
@@ -70,11 +71,15 @@ class _Search:
         self._sound_tick = info.audio.time_base if info.audio is not None else Fraction(0)
         self._keyframe: int | None = None
         self._later: list[Packet] = []
+        self._shown_tick: int | None = None
+        context = video.codec_context
+        self._is_disposable = disposable_test(self._codec, context.extradata if context is not None else None)
         self._video_bytes: list[tuple[int, int]] = []
         self._sound_bytes: list[tuple[int, int]] = []
         self._seams = Seams(info.seams)
         self._has_seams = bool(info.seams)
         # The bounds in whole ticks: a packet is compared with them thousands of times, and Fractions cost 50 times more
+        self._first_tick = floor(need.first / self._tick)
         self._begin_tick = floor(need.begin / self._tick)
         self._last_tick = floor(need.last / self._tick)
         self._lag_tick = floor((need.last + _SOUND_LAG) / self._tick)
@@ -130,11 +135,21 @@ class _Search:
         if dts > self._last_tick or self._keyframe is None or pts < self._keyframe:
             return  # beyond the clip, before its keyframe, or a picture that leads the keyframe and lacks its reference
         self._note(packet)
+        if self._is_passed(pts) and self._is_disposable(bytes(packet)):
+            return
         self._later.append(packet)
         self._video_bytes.append(_place(packet))
         if pts <= self._last_tick:  # else it is needed only if a picture of the clip comes after it
             self._writers.write_all(self._later)
             self._later.clear()
+
+    def _is_passed(self, pts: int) -> bool:
+        """Tell whether a picture is off display again when the clip begins, as another came after it by then."""
+        if self._shown_tick is not None and pts < self._shown_tick:
+            return True
+        if pts <= self._first_tick:
+            self._shown_tick = pts
+        return False
 
     def _begin(self, keyframe_pts: int) -> None:
         """Begin anew at a later keyframe: no picture before it is needed."""
@@ -144,7 +159,7 @@ class _Search:
         self._keyframe = keyframe_pts
         self._later.clear()
         self.pictures.clear()
-        self._end = None
+        self._end = self._shown_tick = None
 
     def _note(self, packet: "Packet") -> None:
         pts = shown_pts(packet, self._codec)
