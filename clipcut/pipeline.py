@@ -85,7 +85,7 @@ class Render:
             self.listener.warning("render.little_room", words)
         path, found = find_ffmpeg(setting, origin)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_load_av)  # while FFmpeg answers
+            nursery.start_soon(_load, "av", *(["clipcut.sources.remote"] if needs_network(self.job.plan) else []))
             self.tool = await inspect_ffmpeg(path, found)
         async with work_folder(self.job.work_parent) as folder:
             assembly = self._assembly(self.tool, folder)
@@ -246,9 +246,10 @@ class Render:
         return RenderStatus.COMPLETE, 0, None
 
 
-async def _load_av() -> None:
-    """Load PyAV, which takes 50 ms, in a thread; the modules that use it then find it there."""
-    await trio.to_thread.run_sync(lambda: importlib.import_module("av"))
+async def _load(*modules: str) -> None:
+    """Load what takes long to load, in a thread, while FFmpeg answers; whoever imports it later finds it there."""
+    for name in modules:
+        await trio.to_thread.run_sync(importlib.import_module, name)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
