@@ -31,9 +31,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmark; prints ratios from interleaved runs."""
+    """Run the benchmark; prints ratios from interleaved runs. ``--only local --clips 60`` for a part of it."""
     session.install("-e", ".[dev]")
-    session.run("python", "tests/bench/bench_local.py", *session.posargs)
+    session.run("python", "tests/bench/bench.py", *session.posargs)
 
 
 @nox.session

@@ -5,6 +5,7 @@ render as a whole is raised: a full disk, too many placeholders, ``--on-missing 
 """
 
 import math
+from collections.abc import Sequence
 
 import trio
 
@@ -16,6 +17,19 @@ from clipcut.limits import Limits, Place
 from clipcut.options import OnMissing, PlaceholderLimit
 from clipcut.plan import Edit, Plan
 from clipcut.results import ClipResult, CutFile, Status, status_after
+
+
+def launch_order(edits: Sequence[Edit], at_once: int) -> list[Edit]:
+    """Return the edits in the order to begin them in: the timeline's, as the join wants them; the last, longest first.
+
+    A long clip that begins last keeps one core busy while the others have nothing left to do.
+
+    Args:
+        edits: In timeline order.
+        at_once: How many are encoded at once; twice as many, at the end, are put in order.
+    """
+    head = max(0, len(edits) - 2 * at_once)
+    return [*edits[:head], *sorted(edits[head:], key=lambda edit: -edit.slot.frames)]
 
 
 class Extraction:
@@ -73,8 +87,8 @@ class Extraction:
         """
         async with trio.open_nursery() as nursery:
             self._scope = nursery.cancel_scope
-            for edit in self._plan.edits:
-                # start, not start_soon: clips queue for their places in timeline order, as the join wants them
+            for edit in launch_order(self._plan.edits, min(self._limits.cores, self._limits.max_parallelism)):
+                # start, not start_soon: clips queue for their places in this order
                 await nursery.start(self._extract, edit, cutter)
 
     async def _extract(self, edit: Edit, cutter: Cutter, *, task_status: trio.TaskStatus[None]) -> None:

@@ -4,6 +4,7 @@ Whatever happens here becomes a ``RenderResult``; what is a mistake of the calle
 """
 
 import contextlib
+import importlib
 import math
 import os
 import signal
@@ -87,7 +88,9 @@ class Render:
         path, found = find_ffmpeg(setting, origin)
         async with open_readers(self.limits.cores, self.listener.warning) as readers:
             readers.start_one()  # it takes as long as the look at FFmpeg does
-            self.tool = await inspect_ffmpeg(path, found)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_load, "av", *(["clipcut.sources.remote"] if needs_network(self.job.plan) else []))
+                self.tool = await inspect_ffmpeg(path, found)
             async with work_folder(self.job.work_parent) as folder:
                 await self._render(self.tool, folder, readers)
 
@@ -261,6 +264,12 @@ class Render:
         if self._has_placeholders():
             return RenderStatus.DEGRADED, 3, None
         return RenderStatus.COMPLETE, 0, None
+
+
+async def _load(*modules: str) -> None:
+    """Load what takes long to load, in a thread, while FFmpeg answers; whoever imports it later finds it there."""
+    for name in modules:
+        await trio.to_thread.run_sync(importlib.import_module, name)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

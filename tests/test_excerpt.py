@@ -3,6 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 from golden import Numbered, assert_clicks, assert_picture, render, timeline
 from media import make_source
@@ -99,3 +100,19 @@ def test_a_transport_stream_with_a_hole_fails_the_clips_over_it(tmp_path: Path, 
     assert [None, "undecodable", "undecodable", None] == [clip["fallback_reason"] for clip in rendered.report["clips"]]
     document["clips"] = [clip | ({"video_id": "x"} if n in (1, 2) else {}) for n, clip in enumerate(clips)]
     assert_picture(rendered, document, {"v": Numbered(6, frames=180)}, ffmpeg=packaged)
+
+
+def test_pictures_before_the_clip_that_nothing_refers_to_are_left_out(tmp_path: Path, packaged: str) -> None:
+    """Those of the clip are all there, and before it those that others refer to."""
+    args = (*X264, "-x264-params", "keyint=60:scenecut=0:bframes=3:b-pyramid=none:b-adapt=0")
+    path = make_source(tmp_path / "v.mp4", ffmpeg=packaged, source_id=6, seconds=2, video_args=args)
+    half = Fraction(1, 60)
+    need = Need(first=1 + half, last=Fraction(3, 2) + half, sound=None, end=Fraction(3, 2), tolerance=half)
+
+    excerpt = make_excerpt(probe(path), need, tmp_path / "x.excerpt", lambda: None)
+
+    with av.open(str(excerpt.video)) as container:
+        shown = {packet.pts for packet in container.demux() if packet.size}
+    numbers = {round((pts * excerpt.time_base - excerpt.video_shift) * 30) for pts in shown}
+    assert {0, 4, 8, 12, 16, 20, 24, 28} == {number for number in numbers if number < 29}
+    assert set(range(30, 46)) <= numbers

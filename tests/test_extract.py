@@ -1,14 +1,18 @@
 """The ladder and the ends of a clip, with a fake cutter."""
 
+import random
+from collections.abc import Sequence
+
+import attrs
 import pytest
 import trio
 from fakes import FakeCutter, Recorder, make_plan
 
 from clipcut.errors import Reason, RenderError, SourceError
-from clipcut.extract import Extraction
+from clipcut.extract import Extraction, launch_order
 from clipcut.limits import Limits
 from clipcut.options import OnMissing, PlaceholderLimit
-from clipcut.plan import Method, Rung
+from clipcut.plan import Method, Plan, Rung
 from clipcut.results import Outcome, Status
 
 REMOTE_FIRST = (Rung(Method.REMOTE, "https://cdn.example/v"), Rung(Method.LOCAL, "v.mp4"), Rung(Method.PLACEHOLDER))
@@ -100,6 +104,42 @@ async def test_bugs_pass_through(autojump_clock: trio.testing.MockClock) -> None
 
     with pytest.RaisesGroup(ZeroDivisionError):
         await make(1).run(cutter)
+
+
+def with_lengths(frames: Sequence[int]) -> Plan:
+    """Make a plan of clips of these lengths, each of a video of its own."""
+    plan = make_plan(*(f"v{n}" for n in range(len(frames))))
+    edits = zip(plan.edits, frames, strict=True)
+    return attrs.evolve(
+        plan, edits=tuple(attrs.evolve(edit, slot=attrs.evolve(edit.slot, frames=count)) for edit, count in edits)
+    )
+
+
+def test_the_last_clips_begin_longest_first() -> None:
+    """Those before them keep the timeline's order, and so do clips of one length."""
+    plan = with_lengths([10, 50, 20, 10, 30, 30, 40])
+
+    assert [0, 1, 2, 6, 4, 5, 3] == [edit.index for edit in launch_order(plan.edits, 2)]
+    assert [1, 6, 4, 5, 2, 0, 3] == [edit.index for edit in launch_order(plan.edits, 64)]
+
+
+@pytest.mark.parametrize("cores", [2, 8, 32, 64])
+async def test_cores_are_busy_to_the_end(cores: int, autojump_clock: trio.testing.MockClock) -> None:
+    """A render takes as long as its work shared out evenly, and at most a third of its longest clip more."""
+    seed = 7
+    chance = random.Random(seed)
+    plan = with_lengths([chance.randint(45, 105) for _ in range(4 * cores)])
+    limits = Limits(cores, 2, cores=cores)
+    extraction = Extraction(
+        plan, limits, Recorder(), on_missing=OnMissing.FAIL, max_placeholders=PlaceholderLimit("100%")
+    )
+    began = trio.current_time()
+
+    await extraction.run(FakeCutter(seconds=lambda edit: edit.slot.frames / 30))
+
+    lengths = [edit.slot.frames / 30 for edit in plan.edits]
+    assert trio.current_time() - began <= sum(lengths) / cores + max(lengths) / 3, f"seed {seed}"
+    assert cores == limits.peak_parallelism
 
 
 async def test_pieces_can_be_waited_for_in_any_order(autojump_clock: trio.testing.MockClock) -> None:

@@ -566,6 +566,22 @@ async def test_the_certificates_of_the_environment_are_trusted(
     await wire.aclose()
 
 
+async def test_certificates_are_read_once(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where several ask at once, as the first clips of a render do."""
+    made: list[ssl.SSLContext] = []
+
+    def make() -> ssl.SSLContext:
+        made.append(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        return made[-1]
+
+    monkeypatch.setattr(httpx, "create_ssl_context", make)
+    async with contextlib.aclosing(Wire(AddressBook(Names(), zone_in_tests), {})) as wire, trio.open_nursery() as many:
+        for _ in range(4):
+            many.start_soon(get, wire, f"{origin.url}/a")
+
+    assert 1 == len(made)
+
+
 @pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "broken"])
 async def test_certificates_that_can_not_be_read_are_told(
     secure: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None

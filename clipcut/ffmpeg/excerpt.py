@@ -5,15 +5,18 @@ error in the source counts when it lies in the clip's range and not otherwise, a
 come out of the decoder are known before it starts: they are the proof that none was lost.
 """
 
+import bisect
 import itertools
 from collections.abc import Callable
 from fractions import Fraction
+from math import ceil, floor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from clipcut.errors import Reason, SourceError
+from clipcut.ffmpeg.disposable import disposable_test
 from clipcut.ffmpeg.need import SOUND_LEAD, SOUND_MARGIN, SOUND_SKEW, Need, Side, UncoveredError
 from clipcut.ffmpeg.packets import PacketFiles
 from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, file_identity, open_media, shown_pts
@@ -69,16 +72,26 @@ class _Search:
         self._sound_tick = info.audio.time_base if info.audio is not None else Fraction(0)
         self._keyframe: int | None = None
         self._later: list[Packet] = []
+        self._shown_tick: int | None = None
+        context = video.codec_context
+        self._is_disposable = disposable_test(self._codec, context.extradata if context is not None else None)
         self._video_bytes: list[tuple[int, int]] = []
         self._sound_bytes: list[tuple[int, int]] = []
         self._seams = Seams(info.seams)
+        self._has_seams = bool(info.seams)
+        # The bounds in whole ticks: a packet is compared with them thousands of times, and Fractions cost 50 times more
+        self._first_tick = floor(need.first / self._tick)
+        self._begin_tick = floor(need.begin / self._tick)
+        self._last_tick = floor(need.last / self._tick)
+        self._lag_tick = floor((need.last + SOUND_LAG) / self._tick)
+        self._sound_ticks = _ticks_of_sound(need, self._sound_tick)
         self._sound_done = need.sound is None
-        self._video_at: Fraction | None = None
+        self._dts: int | None = None
         self._first: Fraction | None = None
+        self._end: int | Fraction | None = None
         self.pictures: list[int] = []
         self.place: tuple[int, int] = (-1, -1)
         """Where in the file the excerpt's keyframe and the last video packet that was seen begin; -1 if unknown."""
-        self.end: Fraction | None = None
         self.has_sound = False
 
     @property
@@ -94,7 +107,12 @@ class _Search:
     @property
     def saw_beyond(self) -> bool:
         """Whether the file goes on after the clip's last picture."""
-        return self._video_at is not None and self._video_at > self._need.last
+        return self._dts is not None and self._dts > self._last_tick
+
+    @property
+    def end(self) -> Fraction | None:
+        """When the last picture so far ends; None if there is none."""
+        return self._end * self._tick if self._end is not None else None
 
     def take(self, packet: "Packet") -> bool:
         """Take the next packet; False when nothing more is needed."""
@@ -111,22 +129,33 @@ class _Search:
         dts = packet.dts if packet.dts is not None else packet.pts
         assert pts is not None  # noqa: S101  take() saw to it
         assert dts is not None  # noqa: S101
-        self._video_at = dts * self._tick
+        self._dts = dts
         self._first = pts * self._tick if self._first is None else self._first
-        self._seams.picture(packet.pos, pts * self._tick)
+        if self._has_seams:
+            self._seams.picture(packet.pos, pts * self._tick)
         at = packet.pos if packet.pos is not None else -1
         if packet.is_keyframe and self._need.may_begin_at(pts * self._tick):
             self._begin(pts)
             self.place = (at, at)
         self.place = (self.place[0], max(self.place[1], at))
-        if self._video_at > self._need.last or self._keyframe is None or pts < self._keyframe:
+        if dts > self._last_tick or self._keyframe is None or pts < self._keyframe:
             return  # beyond the clip, before its keyframe, or a picture that leads the keyframe and lacks its reference
         self._note(packet)
+        if self._is_passed(pts) and self._is_disposable(bytes(packet)):
+            return
         self._later.append(packet)
         self._video_bytes.append(_place(packet))
-        if pts * self._tick <= self._need.last:  # else it is needed only if a picture of the clip comes after it
+        if pts <= self._last_tick:  # else it is needed only if a picture of the clip comes after it
             self._writers.write_all(self._later)
             self._later.clear()
+
+    def _is_passed(self, pts: int) -> bool:
+        """Tell whether a picture is off display again when the clip begins, as another came after it by then."""
+        if self._shown_tick is not None and pts < self._shown_tick:
+            return True
+        if pts <= self._first_tick:
+            self._shown_tick = pts
+        return False
 
     def _begin(self, keyframe_pts: int) -> None:
         """Begin anew at a later keyframe: no picture before it is needed."""
@@ -136,25 +165,25 @@ class _Search:
         self._keyframe = keyframe_pts
         self._later.clear()
         self.pictures.clear()
-        self.end = None
+        self._end = self._shown_tick = None
 
     def _note(self, packet: "Packet") -> None:
         pts = shown_pts(packet, self._codec)
         if pts is None:
             return
         self.pictures.append(pts)
-        duration = packet.duration * self._tick if packet.duration else self._frame_seconds
-        self.end = max(self.end or Fraction(0), pts * self._tick + duration)
+        end = pts + (packet.duration or self._frame_seconds / self._tick)
+        self._end = max(self._end or 0, end)
 
     def _take_sound(self, packet: "Packet") -> None:
         if self._need.sound is None or packet.pts is None:
             return
-        begin = packet.pts * self._sound_tick
-        end = begin + (packet.duration or 0) * self._sound_tick
-        self._seams.sound(packet.pos, begin, end)
-        if begin >= self._need.sound[1]:
+        begin, end = packet.pts, packet.pts + (packet.duration or 0)
+        if self._has_seams:
+            self._seams.sound(packet.pos, begin * self._sound_tick, end * self._sound_tick)
+        if begin >= self._sound_ticks[1]:
             self._sound_done = True
-        elif end >= self._need.sound[0] - SOUND_LEAD:
+        elif end >= self._sound_ticks[0]:
             self.has_sound = True
             self._writers.write_all([packet])
             self._sound_bytes.append(_place(packet))
@@ -196,15 +225,22 @@ class _Search:
         """Tell whether sound of the clip's end may come after the piece's."""
         if self._sound_done or self._need.sound is None:
             return False
-        return (self._video_at or 0) < self._need.sound[1] + SOUND_SKEW
+        return (self._dts or 0) * self._tick < self._need.sound[1] + SOUND_SKEW
 
     def _is_done(self) -> bool:
-        if self._video_at is None or self._video_at <= self._need.begin:
+        if self._dts is None or self._dts <= self._begin_tick:
             return False
         if not self.found:
             return True
-        is_enough = self.saw_beyond and (self._sound_done or self._video_at > self._need.last + SOUND_LAG)
+        is_enough = self.saw_beyond and (self._sound_done or self._dts > self._lag_tick)
         return is_enough and self._seams.is_settled
+
+
+def _ticks_of_sound(need: Need, tick: Fraction) -> tuple[int, int]:
+    """Return in ticks where the sound begins that is needed, with its lead, and where it ends."""
+    if need.sound is None:
+        return 0, 0
+    return ceil((need.sound[0] - SOUND_LEAD) / tick), ceil(need.sound[1] / tick)
 
 
 def _place(packet: "Packet") -> tuple[int, int]:
@@ -215,9 +251,9 @@ def _place(packet: "Packet") -> tuple[int, int]:
 def _needed_pictures(pictures: list[int], need: Need, video: VideoInfo) -> tuple[int, ...]:
     """Keep the pictures from the one on display at ``need.first`` to the one at ``need.last``."""
     ordered = sorted(set(pictures))
-    before = [pts for pts in ordered if pts * video.time_base <= need.first]
-    first = before[-1] if before else (ordered[0] if ordered else 0)
-    return tuple(pts for pts in ordered if pts >= first and pts * video.time_base <= need.last)
+    first_tick, last_tick = floor(need.first / video.time_base), floor(need.last / video.time_base)
+    begin = max(0, bisect.bisect_right(ordered, first_tick) - 1)
+    return tuple(ordered[begin : bisect.bisect_right(ordered, last_tick)])
 
 
 def _check_reach(search: _Search, need: Need, info: MediaInfo) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,10 +44,13 @@ def _translated(doing: str) -> Iterator[None]:
         raise RenderError(f"Can't {doing}: {what}.") from exc
 
 
-def _open(path: Path) -> "InputContainer":
+def _open(path: Path, *, is_packets_only: bool = False) -> "InputContainer":
+    """Open a file of our own; for its packets alone no picture need be decoded, which takes most of the time."""
     import av  # noqa: PLC0415
 
     options = {"protocol_whitelist": "file", "format_whitelist": "mov,matroska"}
+    if is_packets_only:
+        options["skip_frame"] = "all"
     return av.open(f"file:{path}", options=options, metadata_errors="replace")
 
 
@@ -63,14 +67,16 @@ def count_frames(path: Path, fps: Fraction) -> int:
     import av  # noqa: PLC0415
 
     try:
-        with _open(path) as container:
+        with _open(path, is_packets_only=True) as container:
             stream = container.streams.video[0]
-            times = sorted((packet.pts or 0) * (stream.time_base or 0) * fps for packet in _packets(container, stream))
-    except (av.FFmpegError, IndexError) as exc:
+            ticks = sorted(packet.pts or 0 for packet in _packets(container, stream))
+            step = 1 / ((stream.time_base or 0) * fps)
+    except (av.FFmpegError, IndexError, ZeroDivisionError) as exc:
         raise SourceError(Reason.FFMPEG, f"FFmpeg's file of the clip can't be read: {exc}") from exc
-    if times != list(range(len(times))):
+    # whole numbers all along: a Fraction a packet is dear when there are millions
+    if [tick * step.denominator for tick in ticks] != [number * step.numerator for number in range(len(ticks))]:
         raise SourceError(Reason.FFMPEG, "the clip's frames do not lie on the output's frame grid")
-    return len(times)
+    return len(ticks)
 
 
 def is_in_order(path: Path) -> bool:
@@ -126,6 +132,7 @@ class VideoTrack:
         self.frames = 0
         self._path = path
         self._fps = fps
+        self._tick = 1 / fps
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._seen: list[bytes] = []
@@ -138,11 +145,14 @@ class VideoTrack:
         Raises:
             RenderError: No room, or the clip was encoded with other parameters than those before it.
         """
-        with _translated("join the clips"), _open(path) as source:
+        # the first one is what the track is made after, so all is to be known of it
+        is_packets_only = self._container is not None
+        with _translated("join the clips"), _open(path, is_packets_only=is_packets_only) as source:
             stream = source.streams.video[0]
             self._match(stream)
+            tick = (stream.time_base or Fraction(0)) * self._fps
             for index, packet in enumerate(_packets(source, stream)):
-                shown = int((packet.pts or 0) * (stream.time_base or 0) * self._fps)
+                shown = (packet.pts or 0) * tick.numerator // tick.denominator
                 self._write(packet, self.frames + shown, self.frames + index - REORDER_FRAMES)
         self.frames += frames
 
@@ -181,7 +191,7 @@ class VideoTrack:
         assert self._container is not None  # noqa: S101  _match opened both
         assert self._stream is not None  # noqa: S101
         packet.stream = self._stream
-        packet.time_base = 1 / self._fps
+        packet.time_base = self._tick
         packet.pts, packet.dts, packet.duration = shown, stored, 1
         _mark(packet)
         self._container.mux(packet)
@@ -275,12 +285,16 @@ def _by_time(pictures: "InputContainer", sounds: "InputContainer") -> "Iterator[
     """Yield the packets of both files by storage time, so that a player need not jump."""
     import heapq  # noqa: PLC0415
 
-    def timed(container: "InputContainer") -> "Iterator[tuple[Fraction, int, Packet]]":
+    bases = [container.streams[0].time_base or Fraction(1) for container in (pictures, sounds)]
+    common = lcm(*(base.denominator for base in bases))
+
+    def timed(container: "InputContainer", factor: int) -> "Iterator[tuple[int, int, Packet]]":
         for number, packet in enumerate(container.demux()):
             if packet.size and packet.dts is not None:
-                yield packet.dts * packet.time_base, number, packet
+                yield packet.dts * factor, number, packet
 
-    yield from (packet for _, _, packet in heapq.merge(timed(pictures), timed(sounds), key=lambda item: item[:2]))
+    both = (timed(one, int(base * common)) for one, base in zip((pictures, sounds), bases, strict=True))
+    yield from (packet for _, _, packet in heapq.merge(*both, key=lambda item: item[:2]))
 
 
 def verify(path: Path, master: Master, check: Callable[[], None]) -> Readback:

@@ -82,24 +82,55 @@ async def _ask(path: str, *arguments: str) -> str:
     return b"\n".join(lines).decode("utf-8", "replace")
 
 
+async def _ask_all(path: str, *questions: str) -> list[str | ToolError]:
+    """Ask several things at once, as each start takes a while; return the answers in order, or what went wrong."""
+    answers: list[str | ToolError] = [""] * len(questions)
+
+    async def ask(index: int) -> None:
+        try:
+            answers[index] = await _ask(path, questions[index])
+        except ToolError as exc:
+            answers[index] = exc
+
+    async with trio.open_nursery() as nursery:
+        for index in range(len(questions)):
+            nursery.start_soon(ask, index)
+    return answers
+
+
+def _text(answer: str | ToolError) -> str:
+    if isinstance(answer, ToolError):
+        raise answer
+    return answer
+
+
+def _version(path: str, text: str) -> str:
+    """Return the version that a program says it has.
+
+    Raises:
+        ToolError: It isn't FFmpeg, or too old.
+    """
+    match = re.match(r"ffmpeg version (\S+)", text)
+    if match is None:
+        raise ToolError(f"{path} is not FFmpeg: it calls itself {text[:60]!r}; name one with --ffmpeg.")
+    major = re.match(r"n?(\d+)\.", match[1])
+    if major is not None and int(major[1]) < OLDEST_MAJOR:
+        raise ToolError(f"{path} is FFmpeg {match[1]}; clipcut needs {OLDEST_MAJOR}.1 or newer.")
+    return match[1]
+
+
 async def inspect_ffmpeg(path: str, found: str) -> Tool:
     """Ask a program what it is.
 
     Raises:
         ToolError: It doesn't run, isn't FFmpeg, is too old or lacks an encoder.
     """
-    version_text = await _ask(path, "-version")
-    match = re.match(r"ffmpeg version (\S+)", version_text)
-    if match is None:
-        raise ToolError(f"{path} is not FFmpeg: it calls itself {version_text[:60]!r}; name one with --ffmpeg.")
-    major = re.match(r"n?(\d+)\.", match[1])
-    if major is not None and int(major[1]) < OLDEST_MAJOR:
-        raise ToolError(f"{path} is FFmpeg {match[1]}; clipcut needs {OLDEST_MAJOR}.1 or newer.")
-    listing = await _ask(path, "-encoders")
-    encoders = frozenset(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", listing, re.MULTILINE))
+    said, encoder_list, filter_list = await _ask_all(path, "-version", "-encoders", "-filters")
+    version = _version(path, _text(said))
+    encoders = frozenset(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", _text(encoder_list), re.MULTILINE))
     if missing := [name for name in NEEDED_ENCODERS if name not in encoders]:
         raise ToolError(f"{path} has no {' and no '.join(missing)} encoder; name another FFmpeg with --ffmpeg.")
-    filters = frozenset(re.findall(r"^ [A-Z.]{2,3} (\S+)", await _ask(path, "-filters"), re.MULTILINE))
+    filters = frozenset(re.findall(r"^ [A-Z.]{2,3} (\S+)", _text(filter_list), re.MULTILINE))
     return Tool(
-        path=path, version=match[1], found=found, encoders=encoders, can_tone_map={"zscale", "tonemap"} <= filters
+        path=path, version=version, found=found, encoders=encoders, can_tone_map={"zscale", "tonemap"} <= filters
     )

@@ -254,6 +254,7 @@ class Wire:
         self._context = context
         self._transport = transport
         self._transports: dict[Zone | str, httpx.AsyncBaseTransport] = {}
+        self._making = trio.Lock()
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -262,14 +263,16 @@ class Wire:
         self._transports.clear()
 
     async def _ssl_context(self) -> ssl.SSLContext:
-        if self._context is None:
-            try:
-                self._context = await trio.to_thread.run_sync(httpx.create_ssl_context)  # reads SSL_CERT_FILE
-            except OSError as exc:
-                raise_if_machine(exc)
-                words = "no safe connection: the certificates that SSL_CERT_FILE names can't be read"
-                raise SourceError(Reason.TLS, words) from exc
-        return self._context
+        """Return what certificates are trusted; read once, however many ask at once, as that takes 25 ms each time."""
+        async with self._making:
+            if self._context is None:
+                try:
+                    self._context = await trio.to_thread.run_sync(httpx.create_ssl_context)  # reads SSL_CERT_FILE
+                except OSError as exc:
+                    raise_if_machine(exc)
+                    words = "no safe connection: the certificates that SSL_CERT_FILE names can't be read"
+                    raise SourceError(Reason.TLS, words) from exc
+            return self._context
 
     async def _zone(self, host: str, proxy: str | None, led_by: Zone | None, connect_s: float) -> Zone:
         """Return the zone that a request goes to, if it may; behind a proxy only names and literal addresses tell."""

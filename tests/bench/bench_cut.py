@@ -10,15 +10,17 @@ smartcut (``pip install smartcut``, in an environment of its own) is left out wh
 
 import argparse
 import json
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench_local import timed
 from make_case import write_timeline
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -66,6 +68,15 @@ def run_smartcut(program: str, source: Path, output: Path) -> None:
     """Cut the same ranges with smartcut."""
     ranges = ",".join(f"{start},{start + LENGTH}" for start in STARTS)
     subprocess.run([program, str(source), str(output), "--keep", ranges], check=True, capture_output=True)
+
+
+def timed(run: Callable[..., None], *arguments: Any) -> dict[str, float]:
+    """Run something; return wall and processor seconds, children's included."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    run(*arguments)
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"wall_s": round(wall, 3), "cpu_s": round(cpu, 3)}
 
 
 def wrong_frames(timeline: Path, output: Path, ffmpeg: str) -> int:
