@@ -1,7 +1,8 @@
-"""Run a program and see what it takes: time, its own CPU apart from its children's, memory, open files.
+"""Run a program and see what it takes: time, the CPU of Python apart from FFmpeg's, memory, open files.
 
-Its own CPU is read from ``/proc`` when it has ended and is not reaped yet, so it is whole; memory and files are looked
-at ten times a second. Where there is no ``/proc`` (macOS), only wall time and the CPU of both together are known.
+Its own CPU is read from ``/proc`` when it has ended and is not reaped yet, so it is whole. clipcut's readers are Python
+too, and counted with it: they, memory and files are looked at ten times a second. Where there is no ``/proc`` (macOS),
+only wall time and the CPU of all together are known.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -25,8 +26,9 @@ class Seen:
     Attributes:
         wall_s: Seconds from start to end.
         cpu_s: CPU seconds, its children's included.
-        own_cpu_s: CPU seconds without its children's; None where that can't be known.
-        peak_rss_mb: Its own memory at the most, in MB (10**6 bytes); None likewise.
+        own_cpu_s: CPU seconds of it and its readers; None where that can't be known.
+        peak_rss_mb: Memory of it and its readers at the most, in MB (10**6 bytes), what they share counted twice; None
+            likewise.
         peak_open_files: Its open files at the most; None likewise.
         exit_code: How it ended.
     """
@@ -55,11 +57,21 @@ def _memory_mb(pid: int) -> float | None:
     return None
 
 
+def _readers(pid: int) -> Iterator[int]:
+    """Yield the children of a process that are clipcut's readers."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            with contextlib.suppress(OSError):
+                if b"clipcut.ffmpeg.reader" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    yield int(child)
+
+
 class _Glances:
     """Looks at a process again and again, in a thread."""
 
     def __init__(self, pid: int) -> None:
-        self.memory_mb: float | None = None
+        self._memory: dict[int, float] = {}
+        self._cpu: dict[int, float] = {}
         self.files: int | None = None
         self._pid = pid
         self._over = threading.Event()
@@ -70,8 +82,21 @@ class _Glances:
         while not self._over.is_set():
             with contextlib.suppress(OSError):
                 self.files = max(self.files or 0, sum(1 for _ in Path(f"/proc/{self._pid}/fd").iterdir()))
-            self.memory_mb = _memory_mb(self._pid) or self.memory_mb
+                for reader in _readers(self._pid):
+                    self._cpu[reader] = _own_cpu(reader) or self._cpu.get(reader, 0)
+                    self._memory[reader] = _memory_mb(reader) or self._memory.get(reader, 0)
+            self._memory[self._pid] = _memory_mb(self._pid) or self._memory.get(self._pid, 0)
             self._over.wait(_GLANCE_S)
+
+    @property
+    def memory_mb(self) -> float | None:
+        """Memory of all at the most."""
+        return sum(self._memory.values()) or None
+
+    @property
+    def readers_cpu_s(self) -> float:
+        """CPU seconds of the readers."""
+        return sum(self._cpu.values())
 
     def end(self) -> None:
         self._over.set()
@@ -99,7 +124,7 @@ def watch(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Seen
     return Seen(
         wall_s=round(wall, 3),
         cpu_s=round(usage.ru_utime + usage.ru_stime, 3),
-        own_cpu_s=own,
+        own_cpu_s=round(own + glances.readers_cpu_s, 3) if own is not None else None,
         peak_rss_mb=round(glances.memory_mb, 1) if glances.memory_mb is not None else None,
         peak_open_files=glances.files,
         exit_code=process.returncode,
