@@ -7,6 +7,7 @@ A cut holds when FFmpeg met no error, every picture that the source has in the c
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ import trio
 
 from clipcut.cache.identity import LocalIdentity, local_identity
 from clipcut.cache.shelf import Shelf
+from clipcut.encoders import encoder_place
 from clipcut.errors import Reason, SourceError, raise_if_machine
 from clipcut.events import Listener, Stage, Told
 from clipcut.ffmpeg import argv as build
@@ -221,8 +223,7 @@ class FFmpegCutter:
         info = await self.readers.run(probe, path)
         if not info.may_be_turned:
             return info
-        async with self.limits.encoders:
-            described = await self._run(build.describe_argv(self.tool.path, path), lambda _: None)
+        described = await self._run(build.describe_argv(self.tool.path, path), lambda _: None, self.limits.encoders)
         rotation = parse_rotation(described.done.stderr, info.video.index)
         return attrs.evolve(info, video=attrs.evolve(info.video, rotation=rotation))
 
@@ -325,16 +326,13 @@ class FFmpegCutter:
         video, sound = self.folder / f"{edit.stem}.mov", self.folder / f"{edit.stem}.pcm"
         for path in (video, sound):
             path.unlink(missing_ok=True)  # a rung that failed before may have left one
-        self.listener.clip_stage(edit, method, Stage.WAIT)
-        async with self.limits.encoders:
-            self.listener.clip_stage(edit, method, Stage.ENCODE)
-            targets = build.Targets(
-                video=video,
-                sound=sound,
-                threads=self.limits.threads_for(self.unfinished()),
-                parameters=OURS if self.copies else 0,
-            )
-            said = await self._run(argv(targets), note)
+        targets = build.Targets(
+            video=video,
+            sound=sound,
+            threads=self.limits.threads_for(self.unfinished()),
+            parameters=OURS if self.copies else 0,
+        )
+        said = await self._run(argv(targets), note, encoder_place(self.limits, self.listener, edit, method))
         judge(said, source)
         self.listener.clip_stage(edit, method, Stage.CHECK)
         frames = await self._in_thread(count_frames, video, self.output.fps)
@@ -342,10 +340,12 @@ class FFmpegCutter:
             raise SourceError(Reason.FFMPEG, f"FFmpeg made {frames} frames instead of {edit.slot.frames}")
         return CutFile(video, sound if sound.exists() else None, edit.slot.frames, edit.slot.samples)
 
-    async def _run(self, argv: Sequence[str], on_stdout: Callable[[bytes], object]) -> Said:
+    async def _run(
+        self, argv: Sequence[str], on_stdout: Callable[[bytes], object], place: AbstractAsyncContextManager[object]
+    ) -> Said:
         said = Said()
         try:
-            said.done = await run(argv, on_stdout=on_stdout, on_stderr=said.hear)
+            said.done = await run(argv, on_stdout=on_stdout, on_stderr=said.hear, place=place)
         except OSError as exc:
             raise_if_machine(exc)
             raise SourceError(Reason.FFMPEG, f"FFmpeg can't be started: {exc.strerror}") from exc

@@ -20,10 +20,12 @@ import trio
 _FILES = 28
 """What a render has open whatever it does: streams, locks, Trio's own, the join."""
 
-_FILES_PER_CORE = 12
-"""What an FFmpeg and a reader take, with the pipes that are open for a moment while a child starts."""
+_FILES_PER_CORE = 10
+"""What a reader takes, with the pipes that are open for a moment while a child starts."""
 
-_FILES_PER_PLACE = 2
+_FILES_PER_PLACE = 6
+"""An FFmpeg, which may wait for an encoder place with its pipes open, and a file."""
+
 _FILES_PER_FETCH = 12
 """Six requests under way, each into a file."""
 

@@ -7,6 +7,7 @@ out of the decoder.
 import contextlib
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +16,7 @@ import attrs
 import trio
 
 from clipcut import smart
+from clipcut.encoders import encoder_place
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Listener, Stage
 from clipcut.ffmpeg.argv import need_of
@@ -57,7 +59,7 @@ class Splicer:
     folder: Path
     limits: Limits
     listener: Listener
-    run: Callable[[list[str], Callable[[bytes], object]], Awaitable[Said]]
+    run: Callable[[list[str], Callable[[bytes], object], AbstractAsyncContextManager[object]], Awaitable[Said]]
     cut_edge: Callable[[Edit, Path], Awaitable[CutFile]]
     copy: Callable[[MediaInfo, Wish, Need, int, Path, Path], Awaitable[Copied]]
     _known: Parameters = attrs.field(init=False, factory=Parameters)
@@ -160,10 +162,8 @@ class Splicer:
             if match := _PICTURE.match(line):
                 pictures.add(int(match[1]))
 
-        self.listener.clip_stage(edit, Method.LOCAL, Stage.WAIT)
-        async with self.limits.encoders:
-            self.listener.clip_stage(edit, Method.LOCAL, Stage.CHECK)
-            said = await self.run(proof_argv(self.ffmpeg, video, edit, info, sound, self.output, samples), note)
+        place = encoder_place(self.limits, self.listener, edit, Method.LOCAL, Stage.CHECK)
+        said = await self.run(proof_argv(self.ffmpeg, video, edit, info, sound, self.output, samples), note, place)
         judge(said, info.called)
         if len(pictures) != copied.frames or copied.first + copied.frames > edit.slot.frames:
             raise SourceError(Reason.UNDECODABLE, f"{info.called}: {len(pictures)} of {copied.frames} pictures")

@@ -222,7 +222,15 @@ def test_the_limit_of_a_video_changes_for_those_at_work_and_those_to_come() -> N
 
 @pytest.mark.parametrize(
     ("files", "is_networked", "places"),
-    [(20, False, 1), (40, False, 1), (56, False, 2), (92, False, 20), (91, False, 19), (92, True, 2), (1024, True, 20)],
+    [
+        (20, False, 1),
+        (40, False, 1),
+        (60, False, 2),
+        (168, False, 20),
+        (167, False, 19),
+        (92, True, 2),
+        (1024, True, 20),
+    ],
 )
 def test_as_many_places_as_open_files_allow(files: int, is_networked: bool, places: int) -> None:
     """Of 20 with two cores: at least one, and never more than asked for."""

@@ -1,10 +1,13 @@
 """Children are real and tiny here: their environment, their ends, and that none is left behind."""
 
+import contextlib
 import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,44 @@ async def test_output_arrives_by_line_and_the_exit_status_is_kept() -> None:
     done = await run(python(code), on_stdout=lines.append)
 
     assert ([b"one", b"two"], ("no",), 7) == (lines, done.stderr, done.returncode)
+
+
+@contextlib.asynccontextmanager
+async def told(place: trio.CapacityLimiter, asked: trio.Event) -> AsyncIterator[None]:
+    """A place that tells when somebody waits for it."""
+    asked.set()
+    async with place:
+        yield
+
+
+async def test_nothing_begins_before_its_place_is_there(tmp_path: Path) -> None:
+    """The guard is ready by then; the place is held until the child has ended, and is free again."""
+    place, asked, begun = trio.CapacityLimiter(1), trio.Event(), tmp_path / "begun"
+    said: list[object] = []
+
+    async def work() -> None:
+        child = python(f"open({str(begun)!r}, 'w'); print('at work')")
+        said.append((await run(child, on_stdout=said.append, place=told(place, asked))).returncode)
+
+    async with trio.open_nursery() as nursery:
+        await place.acquire()
+        nursery.start_soon(work)
+        await asked.wait()
+        assert not begun.exists()
+        place.release()
+
+    assert ([b"at work", 0], 1, True) == (said, place.available_tokens, begun.exists())
+
+
+async def test_a_guard_that_waits_for_a_place_is_ended_with_its_task() -> None:
+    """Nothing began, and nothing is left."""
+    place, asked, before = trio.CapacityLimiter(1), trio.Event(), count_open_files()
+    async with place, trio.open_nursery() as nursery:
+        nursery.start_soon(partial(run, python("raise SystemExit"), place=told(place, asked)))
+        await asked.wait()
+        nursery.cancel_scope.cancel()
+
+    assert (1, before) == (place.available_tokens, count_open_files())
 
 
 async def test_a_child_killed_by_a_signal_is_no_success() -> None:

@@ -32,10 +32,12 @@ STALL_S = 120.0
 # the child is asked, and soon after the whole session is killed: what it was writing is thrown away in any case.
 # What a hostile file crashes leaves no core: that would fill the disk, with whatever was in memory.
 # A file that grows too large (ulimit -f) is to be an error that FFmpeg tells, not a signal that looks like a crash.
+# Nothing begins before a line comes: a guard that waits for a place costs little, and the command then begins at once.
 _GUARD = """
 trap '' HUP INT TERM XFSZ
 ulimit -c 0 2>/dev/null
 exec 3<&0 </dev/null
+read -r _ <&3 || exit 1
 ( trap - HUP INT TERM; exec "$@" 3<&- ) &
 child=$!
 { read -r _ <&3; kill -TERM $child; sleep 0.3; kill -KILL 0; } >/dev/null 2>&1 &
@@ -122,6 +124,7 @@ async def run(
     *,
     on_stdout: Callable[[bytes], object] = lambda _: None,
     on_stderr: Callable[[str], object] = lambda _: None,
+    place: contextlib.AbstractAsyncContextManager[object] | None = None,
 ) -> Completed:
     """Run a child behind the guard, with nothing on its standard input, to its end.
 
@@ -129,13 +132,15 @@ async def run(
         argv: The command and its arguments.
         on_stdout: Called with each line that it writes to standard output, without the line end.
         on_stderr: The same for standard error; only the last lines are kept in the result.
+        place: What is held while the command runs; its guard is started before. None for nothing.
 
     Raises:
         OSError: It could not be started (no such program, too many open files).
     """
     tail: collections.deque[str] = collections.deque(maxlen=STDERR_LINES)
     process = await open_child(["/bin/sh", "-c", _GUARD, "clipcut-guard", *argv])
-    assert process.stdout is not None  # noqa: S101  all three are pipes
+    assert process.stdin is not None  # noqa: S101  all three are pipes
+    assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101
 
     def out(line: bytes) -> None:
@@ -148,12 +153,16 @@ async def run(
         on_stderr(tail[-1])
 
     try:
-        with trio.move_on_after(STALL_S) as stall:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_drain, process.stdout, out)
-                nursery.start_soon(_drain, process.stderr, err)
-                await process.wait()
-                nursery.cancel_scope.deadline = trio.current_time() + 1  # whoever else holds its pipes isn't waited for
+        async with place if place is not None else contextlib.nullcontext():
+            with contextlib.suppress(trio.BrokenResourceError):  # a guard that has ended says so by its exit code
+                await process.stdin.send_all(b"\n")
+            with trio.move_on_after(STALL_S) as stall:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_drain, process.stdout, out)
+                    nursery.start_soon(_drain, process.stderr, err)
+                    await process.wait()
+                    # whoever else holds its pipes isn't waited for
+                    nursery.cancel_scope.deadline = trio.current_time() + 1
     finally:
         await _end(process)
         await process.stdout.aclose()
