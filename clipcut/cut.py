@@ -7,7 +7,7 @@ A cut holds when FFmpeg met no error, every picture that the source has in the c
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import nullcontext
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from clipcut.ffmpeg.mux import count_frames
 from clipcut.ffmpeg.need import UncoveredError
 from clipcut.ffmpeg.parameters import OURS
 from clipcut.ffmpeg.probe import MediaInfo, file_identity, parse_rotation, probe
-from clipcut.ffmpeg.process import run
+from clipcut.ffmpeg.process import Place, run
 from clipcut.ffmpeg.readers import Readers
 from clipcut.ffmpeg.tools import Tool
 from clipcut.fill import Fills
@@ -223,7 +223,8 @@ class FFmpegCutter:
         info = await self.readers.run(probe, path)
         if not info.may_be_turned:
             return info
-        described = await self._run(build.describe_argv(self.tool.path, path), lambda _: None, self.limits.encoders)
+        # it takes 10 ms, so it needs no encoder place
+        described = await self._run(build.describe_argv(self.tool.path, path), lambda _: None, nullcontext())
         rotation = parse_rotation(described.done.stderr, info.video.index)
         return attrs.evolve(info, video=attrs.evolve(info.video, rotation=rotation))
 
@@ -332,7 +333,8 @@ class FFmpegCutter:
             threads=self.limits.threads_for(self.unfinished()),
             parameters=OURS if self.copies else 0,
         )
-        said = await self._run(argv(targets), note, encoder_place(self.limits, self.listener, edit, method))
+        tell, unfinished = partial(self.listener.clip_stage, edit, method), self.unfinished()
+        said = await self._run(argv(targets), note, encoder_place(self.limits, tell, unfinished=unfinished))
         judge(said, source)
         self.listener.clip_stage(edit, method, Stage.CHECK)
         frames = await self._in_thread(count_frames, video, self.output.fps)
@@ -340,9 +342,7 @@ class FFmpegCutter:
             raise SourceError(Reason.FFMPEG, f"FFmpeg made {frames} frames instead of {edit.slot.frames}")
         return CutFile(video, sound if sound.exists() else None, edit.slot.frames, edit.slot.samples)
 
-    async def _run(
-        self, argv: Sequence[str], on_stdout: Callable[[bytes], object], place: AbstractAsyncContextManager[object]
-    ) -> Said:
+    async def _run(self, argv: Sequence[str], on_stdout: Callable[[bytes], object], place: Place) -> Said:
         said = Said()
         try:
             said.done = await run(argv, on_stdout=on_stdout, on_stderr=said.hear, place=place)

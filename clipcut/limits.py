@@ -10,7 +10,7 @@ import math
 import os
 import resource
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -110,7 +110,14 @@ class Limits:
     """The limiters of one render, with the peaks they saw."""
 
     def __init__(
-        self, max_parallelism: int, per_video: int, cores: int, *, max_retry: int = 3, rate: float | None = None
+        self,
+        max_parallelism: int,
+        per_video: int,
+        cores: int,
+        *,
+        max_retry: int = 3,
+        rate: float | None = None,
+        own_cores: Sequence[int] = (),
     ) -> None:
         """Open the places.
 
@@ -120,6 +127,7 @@ class Limits:
             cores: FFmpeg encoders at once.
             max_retry: How often a request that failed in passing is sent again.
             rate: Requests a second for one host; None for any number.
+            own_cores: The cores that encoders may be bound to, by number; none if they are not to be.
         """
         self.max_retry = max_retry
         self.rate = rate
@@ -127,6 +135,7 @@ class Limits:
         self.per_video_limit = per_video
         self.cores = cores
         self.encoders = trio.CapacityLimiter(cores)
+        self._own_cores = sorted(own_cores, reverse=True)
         self.threads = trio.CapacityLimiter(max(4, cores + 2))
         self.peak_parallelism = 0
         self.peak_per_video = 0
@@ -187,6 +196,14 @@ class Limits:
         self._working[video_id] -= 1
         self.at_work -= 1
         heapq.heappush(self._free_slots, slot)
+
+    def take_core(self) -> int | None:
+        """Take a core for an encoder of its own; None if there is none, or too few clips to use them all."""
+        return self._own_cores.pop() if self._own_cores and self.max_parallelism >= self.cores else None
+
+    def give_core(self, core: int) -> None:
+        """Give a core back."""
+        self._own_cores.append(core)
 
     def threads_for(self, unfinished: int) -> int:
         """Return how many threads an encoder that starts now should use, so that few clips still fill the cores."""

@@ -21,6 +21,7 @@ from clipcut.cache.place import cache_root, open_store
 from clipcut.cache.shelf import Shelf
 from clipcut.climb import milliseconds_since
 from clipcut.cut import Cutter, FFmpegCutter
+from clipcut.encoders import own_cores
 from clipcut.errors import ClipcutError, RenderError
 from clipcut.events import Listener
 from clipcut.extract import Extraction
@@ -311,10 +312,12 @@ def open_render(job: Job, listener: Listener, *, cores: int | None = None, trace
         trace_id: The trace that the origins of the timeline are told of, 32 hex digits; empty for none.
     """
     settings = job.settings
+    cores = cores or usable_cores()
     limits = Limits(
         settings.max_parallelism,
         settings.per_video_limit,
-        cores or usable_cores(),
+        cores,
+        own_cores=own_cores(cores),
         max_retry=settings.max_retry,
         rate=_rate(settings),
     )

@@ -7,8 +7,8 @@ out of the decoder.
 import contextlib
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +28,7 @@ from clipcut.ffmpeg.mux import parameters_of
 from clipcut.ffmpeg.need import Need
 from clipcut.ffmpeg.parameters import Parameters
 from clipcut.ffmpeg.probe import MediaInfo
+from clipcut.ffmpeg.process import Place
 from clipcut.ffmpeg.renumber import SLOTS, renumbered
 from clipcut.limits import Limits
 from clipcut.plan import Edit, Method
@@ -59,7 +60,7 @@ class Splicer:
     folder: Path
     limits: Limits
     listener: Listener
-    run: Callable[[list[str], Callable[[bytes], object], AbstractAsyncContextManager[object]], Awaitable[Said]]
+    run: Callable[[list[str], Callable[[bytes], object], Place], Awaitable[Said]]
     cut_edge: Callable[[Edit, Path], Awaitable[CutFile]]
     copy: Callable[[MediaInfo, Wish, Need, int, Path, Path], Awaitable[Copied]]
     _known: Parameters = attrs.field(init=False, factory=Parameters)
@@ -162,7 +163,7 @@ class Splicer:
             if match := _PICTURE.match(line):
                 pictures.add(int(match[1]))
 
-        place = encoder_place(self.limits, self.listener, edit, Method.LOCAL, Stage.CHECK)
+        place = encoder_place(self.limits, partial(self.listener.clip_stage, edit, Method.LOCAL), stage=Stage.CHECK)
         said = await self.run(proof_argv(self.ffmpeg, video, edit, info, sound, self.output, samples), note, place)
         judge(said, info.called)
         if len(pictures) != copied.frames or copied.first + copied.frames > edit.slot.frames:

@@ -1,6 +1,7 @@
 """Children are real and tiny here: their environment, their ends, and that none is left behind."""
 
 import contextlib
+import os
 import resource
 import signal
 import subprocess
@@ -87,6 +88,17 @@ async def test_nothing_begins_before_its_place_is_there(tmp_path: Path) -> None:
         place.release()
 
     assert ([b"at work", 0], 1, True) == (said, place.available_tokens, begun.exists())
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system binds nothing")
+async def test_a_child_is_bound_to_the_core_of_its_place() -> None:
+    """And whatever it starts; a place that names none binds nothing."""
+    usable, said = os.sched_getaffinity(0), list[bytes]()
+    for core in (max(usable), None):
+        place = contextlib.nullcontext(core)
+        await run(python("import os; print(sorted(os.sched_getaffinity(0)))"), on_stdout=said.append, place=place)
+
+    assert [f"{[max(usable)]}".encode(), f"{sorted(usable)}".encode()] == said
 
 
 async def test_a_guard_that_waits_for_a_place_is_ended_with_its_task() -> None:

@@ -6,6 +6,7 @@ is encoded here, once; sound leaves as raw samples and is encoded once for the w
 
 from collections.abc import Sequence
 from fractions import Fraction
+from math import lcm
 from pathlib import Path
 
 import attrs
@@ -80,8 +81,11 @@ def plan_cut(edit: Edit, video: VideoInfo, excerpt: Excerpt) -> CutPlan:
     rate = base * max(1, _MAX_TICKS // base)
     start = video.zero + excerpt.video_shift + (0 if video.is_still else edit.clip.start)
     origin = int(start * rate // 1) + 1
-    pictures = tuple(int((pts * video.time_base + excerpt.video_shift) * rate) - origin for pts in excerpt.pictures)
-    return CutPlan(rate, origin, pictures)
+    # whole numbers, as there are many pictures: pts * step + shift, in a unit in which both are whole
+    step, shift = video.time_base * rate, excerpt.video_shift * rate
+    unit = lcm(step.denominator, shift.denominator)
+    each, first = int(step * unit), int(shift * unit)
+    return CutPlan(rate, origin, tuple((pts * each + first) // unit - origin for pts in excerpt.pictures))
 
 
 def describe_argv(ffmpeg: str, path: Path) -> list[str]:

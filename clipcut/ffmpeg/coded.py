@@ -17,11 +17,8 @@ _ADTS_SYNC = 0xFFF0
 
 def digest(*parts: bytes) -> bytes:
     """Return the digest of some bytes, each part with its length, so that no two lists of parts are alike."""
-    whole = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for part in parts:
-        whole.update(len(part).to_bytes(8, "big"))
-        whole.update(part)
-    return whole.digest()
+    whole = b"".join([each for part in parts for each in (len(part).to_bytes(8, "big"), part)])
+    return hashlib.blake2b(whole, digest_size=DIGEST_BYTES).digest()
 
 
 def length_size(extradata: bytes) -> int:

@@ -49,6 +49,9 @@ kill -KILL $watcher 2>/dev/null
 exit $code
 """
 
+Place = contextlib.AbstractAsyncContextManager[int | None]
+"""What is waited for before a command begins, and held until it ends."""
+
 _KEPT_VARIABLES = ("HOME", "PATH", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "FONTCONFIG_PATH")
 
 
@@ -70,9 +73,10 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ[name] for name in _KEPT_VARIABLES if name in environ} | {"LC_ALL": "C"}
 
 
-async def _lines(stream: trio.abc.ReceiveStream) -> AsyncGenerator[bytes]:
+async def _lines(stream: trio.abc.ReceiveStream, heard: Callable[[], object]) -> AsyncGenerator[bytes]:
     buffer = b""
     async for chunk in stream:
+        heard()
         *lines, buffer = (buffer + chunk).split(b"\n")
         for line in lines:
             yield line[:LINE_LIMIT]
@@ -81,8 +85,11 @@ async def _lines(stream: trio.abc.ReceiveStream) -> AsyncGenerator[bytes]:
         yield buffer
 
 
-async def _drain(stream: trio.abc.ReceiveStream, sink: Callable[[bytes], object]) -> None:
-    async with contextlib.aclosing(_lines(stream)) as lines:
+async def _drain(
+    stream: trio.abc.ReceiveStream, sink: Callable[[bytes], object], heard: Callable[[], object] = lambda: None
+) -> None:
+    """Give a sink each line of a stream; ``heard`` is called as often as something came."""
+    async with contextlib.aclosing(_lines(stream, heard)) as lines:
         async for line in lines:
             sink(line)
 
@@ -119,12 +126,19 @@ async def open_child(argv: Sequence[str], stderr: int = subprocess.PIPE) -> trio
     )
 
 
+def _bind(pid: int, core: int | None) -> None:
+    """Bind a process, and what it will start, to a core; where that is refused, it goes without."""
+    if core is not None:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(pid, {core})
+
+
 async def run(
     argv: Sequence[str],
     *,
     on_stdout: Callable[[bytes], object] = lambda _: None,
     on_stderr: Callable[[str], object] = lambda _: None,
-    place: contextlib.AbstractAsyncContextManager[object] | None = None,
+    place: Place | None = None,
 ) -> Completed:
     """Run a child behind the guard, with nothing on its standard input, to its end.
 
@@ -132,7 +146,8 @@ async def run(
         argv: The command and its arguments.
         on_stdout: Called with each line that it writes to standard output, without the line end.
         on_stderr: The same for standard error; only the last lines are kept in the result.
-        place: What is held while the command runs; its guard is started before. None for nothing.
+        place: What is held while the command runs; its guard is started before. If it gives a number, that is the core
+            which the command is bound to. None for nothing.
 
     Raises:
         OSError: It could not be started (no such program, too many open files).
@@ -143,23 +158,22 @@ async def run(
     assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101
 
-    def out(line: bytes) -> None:
+    def heard() -> None:
         stall.deadline = trio.current_time() + STALL_S
-        on_stdout(line)
 
     def err(line: bytes) -> None:
-        stall.deadline = trio.current_time() + STALL_S
         tail.append(line.decode("utf-8", "replace"))
         on_stderr(tail[-1])
 
     try:
-        async with place if place is not None else contextlib.nullcontext():
+        async with place if place is not None else contextlib.nullcontext() as core:
+            _bind(process.pid, core)
             with contextlib.suppress(trio.BrokenResourceError):  # a guard that has ended says so by its exit code
                 await process.stdin.send_all(b"\n")
             with trio.move_on_after(STALL_S) as stall:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_drain, process.stdout, out)
-                    nursery.start_soon(_drain, process.stderr, err)
+                    nursery.start_soon(_drain, process.stdout, on_stdout, heard)
+                    nursery.start_soon(_drain, process.stderr, err, heard)
                     await process.wait()
                     # whoever else holds its pipes isn't waited for
                     nursery.cancel_scope.deadline = trio.current_time() + 1
