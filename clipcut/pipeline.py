@@ -82,18 +82,23 @@ class Render:
         """Do every step in order; raises what ends the render as a whole."""
         setting, origin = self.job.settings.ffmpeg, self.job.settings.origins["ffmpeg"]
         self._set_limits(tell=True)
+        async with open_readers(self.limits.cores, self.listener.warning) as readers:
+            readers.start_one()  # it takes longer than all else before the first clip
+            await self._look_around()
+            path, found = find_ffmpeg(setting, origin)
+            async with trio.open_nursery() as nursery:
+                if needs_network(self.job.plan):
+                    nursery.start_soon(_load, "clipcut.sources.remote")
+                self.tool = await inspect_ffmpeg(path, found)
+            async with work_folder(self.job.work_parent) as folder:
+                await self._render(self.tool, folder, readers)
+
+    async def _look_around(self) -> None:
+        """Remove what killed renders left, and see that there is room."""
         await trio.to_thread.run_sync(self._sweep)
         needs = needs_of(self.job.plan, self.job.work_parent, real_path(self.job.output).parent)
         for words in await trio.to_thread.run_sync(lambda: list(look_for_room(needs))):
             self.listener.warning("render.little_room", words)
-        path, found = find_ffmpeg(setting, origin)
-        async with open_readers(self.limits.cores, self.listener.warning) as readers:
-            readers.start_one()  # it takes as long as the look at FFmpeg does
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_load, "av", *(["clipcut.sources.remote"] if needs_network(self.job.plan) else []))
-                self.tool = await inspect_ffmpeg(path, found)
-            async with work_folder(self.job.work_parent) as folder:
-                await self._render(self.tool, folder, readers)
 
     async def _render(self, tool: Tool, folder: Path, readers: Readers) -> None:
         assembly = self._assembly(tool, folder)

@@ -297,7 +297,7 @@ def _scan(
     info: MediaInfo, need: Need, back: Fraction | None, target: Path, check: Callable[[], None]
 ) -> Excerpt | None:
     """Make the excerpt, looking for the keyframe from ``back`` seconds before the clip (None: from the start)."""
-    with open_media(info.path) as source:
+    with open_media(info.path, is_packets_only=info.may_be_turned) as source:
         if info.identity and file_identity(info.path) != info.identity:
             raise SourceError(Reason.UNDECODABLE, f"{info.called} was changed while the render was reading it")
         video = source.streams[info.video.index]

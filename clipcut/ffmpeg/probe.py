@@ -177,8 +177,13 @@ def file_identity(path: Path) -> tuple[int, ...]:
 
 
 @contextlib.contextmanager
-def open_media(path: Path, formats: str = INPUT_FORMATS) -> Iterator["InputContainer"]:
+def open_media(
+    path: Path, formats: str = INPUT_FORMATS, *, is_packets_only: bool = False
+) -> Iterator["InputContainer"]:
     """Open a regular file for demuxing, if it has one of the given container formats.
+
+    For its packets alone no picture need be decoded, where the container's head says what they are: that takes most of
+    the time.
 
     Raises:
         SourceError: ``missing_file`` or ``undecodable``; also when reading inside the block meets broken data.
@@ -189,6 +194,8 @@ def open_media(path: Path, formats: str = INPUT_FORMATS) -> Iterator["InputConta
         if not stat.S_ISREG(path.stat().st_mode):
             raise SourceError(Reason.MISSING_FILE, f"{path} is not a regular file")
         options = {"protocol_whitelist": "file", "format_whitelist": formats, "codec_whitelist": CODECS, **_LOOK}
+        if is_packets_only:
+            options |= {"probesize": "5000", "analyzeduration": "1", "fpsprobesize": "0"}
         with av.open(
             f"file:{path}", format=_still_format(path), options=options, metadata_errors="replace"
         ) as container:
