@@ -1,7 +1,7 @@
 """Coded pictures and sound as no container changes them: what is left of a packet when its wrapping is taken off.
 
 Decoding is exact: the same coded picture, with the same parameter sets and the same pictures before it, is the same
-picture everywhere. So these hashes stand for what is seen and heard, and cost a hundredth of decoding it.
+picture everywhere. So these hashes stand for what is seen and heard, and cost next to nothing.
 """
 
 import hashlib
