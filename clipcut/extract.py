@@ -5,7 +5,6 @@ render as a whole is raised: a full disk, too many placeholders, ``--on-missing 
 """
 
 import math
-from collections.abc import Sequence
 
 import trio
 
@@ -15,21 +14,8 @@ from clipcut.errors import RenderError
 from clipcut.events import Listener
 from clipcut.limits import Limits, Place
 from clipcut.options import OnMissing, PlaceholderLimit
-from clipcut.plan import Edit, Plan
+from clipcut.plan import Edit, Plan, launch_order
 from clipcut.results import ClipResult, CutFile, Status, status_after
-
-
-def launch_order(edits: Sequence[Edit], at_once: int) -> list[Edit]:
-    """Return the edits in the order to begin them in: the timeline's, as the join wants them; the last, longest first.
-
-    A long clip that begins last keeps one core busy while the others have nothing left to do.
-
-    Args:
-        edits: In timeline order.
-        at_once: How many are encoded at once; twice as many, at the end, are put in order.
-    """
-    head = max(0, len(edits) - 2 * at_once)
-    return [*edits[:head], *sorted(edits[head:], key=lambda edit: -edit.slot.frames)]
 
 
 class Extraction:

@@ -1,7 +1,7 @@
 """Timeline to plan, pure: each clip gets its slot on the output's frame grid and its ladder of rungs."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -196,3 +196,16 @@ def build_plan(timeline: Timeline, base: Path) -> Plan:
         for index, clip in enumerate(timeline.clips)
     )
     return Plan(output=output, edits=edits, soundtrack=soundtrack)
+
+
+def launch_order(edits: Sequence[Edit], at_once: int) -> list[Edit]:
+    """Return the edits in the order to begin them in: the timeline's, as the join wants them; the last, longest first.
+
+    A long clip that begins last keeps one core busy while the others have nothing left to do.
+
+    Args:
+        edits: In timeline order.
+        at_once: How many are encoded at once; twice as many, at the end, are put in order.
+    """
+    head = max(0, len(edits) - 2 * at_once)
+    return [*edits[:head], *sorted(edits[head:], key=lambda edit: -edit.slot.frames)]

@@ -10,7 +10,7 @@ import trio
 from clipcut.events import Listeners
 from clipcut.files import why_unreadable, work_folder
 from clipcut.limits import Limits, usable_cores
-from clipcut.plan import Edit, Method, Plan
+from clipcut.plan import Edit, Method, Plan, launch_order
 from clipcut.settings import Settings
 from clipcut.signals import until_signalled
 
@@ -69,7 +69,8 @@ async def _look(plan: Plan, settings: Settings) -> "Forecast":
             listener=listener,
             only_looks=True,
         )
-        found = await forecast(plan, Remote(plan=plan, environ=os.environ, bench=bench))
+        order = launch_order(plan.edits, min(limits.cores, limits.max_parallelism))
+        found = await forecast(order, Remote(plan=plan, environ=os.environ, bench=bench))
         downloads.cancel_scope.cancel()
     return found
 

@@ -9,10 +9,10 @@ import trio
 from fakes import FakeCutter, Recorder, make_plan
 
 from clipcut.errors import Reason, RenderError, SourceError
-from clipcut.extract import Extraction, launch_order
+from clipcut.extract import Extraction
 from clipcut.limits import Limits
 from clipcut.options import OnMissing, PlaceholderLimit
-from clipcut.plan import Method, Plan, Rung
+from clipcut.plan import Method, Plan, Rung, launch_order
 from clipcut.results import Outcome, Status
 
 REMOTE_FIRST = (Rung(Method.REMOTE, "https://cdn.example/v"), Rung(Method.LOCAL, "v.mp4"), Rung(Method.PLACEHOLDER))

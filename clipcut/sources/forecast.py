@@ -8,7 +8,7 @@ import trio
 
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Retry
-from clipcut.plan import Edit, Method, Plan
+from clipcut.plan import Edit, Method
 from clipcut.redact import redact_url
 from clipcut.sources.file.index import Range, gaps, merged, parts
 from clipcut.sources.file.video import FileVideo
@@ -85,28 +85,28 @@ def _ignore(_: Retry) -> None:
     pass
 
 
-async def forecast(plan: Plan, remote: Remote) -> Forecast:
+async def forecast(edits: Sequence[Edit], remote: Remote) -> Forecast:
     """Find out what a render would fetch.
 
     Args:
-        plan: The clips.
+        edits: The clips, in the order that a render begins them: what one has fetched another doesn't ask for.
         remote: Opened around the call; what it fetches for this is what a render would fetch too.
     """
     count = _Count()
     clips: dict[int, ClipForecast] = {}
     videos: dict[str, list[Edit]] = {}
-    for edit in plan.edits:
+    for edit in edits:
         if edit.ladder[0].method is Method.REMOTE:
             videos.setdefault(edit.clip.video_id, []).append(edit)
-    for video_id, edits in videos.items():
-        video = remote.video(video_id, edits[0].ladder[0])
+    for video_id, wanted in videos.items():
+        video = remote.video(video_id, wanted[0].ladder[0])
         try:
             opened = await video.opened(_ignore)
         except SourceError as exc:
-            clips |= {edit.index: ClipForecast(reason=exc.reason, message=str(exc)) for edit in edits}
+            clips |= {edit.index: ClipForecast(reason=exc.reason, message=str(exc)) for edit in wanted}
             continue
-        found = list(_foretell(opened, edits, count))
-        clips |= {edit.index: clip for edit, clip in zip(edits, found, strict=True)}
+        found = list(_foretell(opened, wanted, count))
+        clips |= {edit.index: clip for edit, clip in zip(wanted, found, strict=True)}
     fetcher = remote.bench.fetcher
     await trio.lowlevel.checkpoint()
     size = None if count.size is None else count.size + fetcher.bytes_fetched
