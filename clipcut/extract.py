@@ -17,6 +17,9 @@ from clipcut.options import OnMissing, PlaceholderLimit
 from clipcut.plan import Edit, Plan, launch_order
 from clipcut.results import ClipResult, CutFile, Status, status_after
 
+WINDOW = 1024
+"""So many clips wait for a place or are at work: a task takes 6 kB, and there may be very many clips."""
+
 
 class Extraction:
     """The clips of one render, on their way from edit to result."""
@@ -71,13 +74,17 @@ class Extraction:
         Raises:
             RenderError: In an exception group; the render as a whole can't go on.
         """
+        window = trio.Semaphore(WINDOW)
         async with trio.open_nursery() as nursery:
             self._scope = nursery.cancel_scope
             for edit in launch_order(self._plan.edits, min(self._limits.cores, self._limits.max_parallelism)):
                 # start, not start_soon: clips queue for their places in this order
-                await nursery.start(self._extract, edit, cutter)
+                await window.acquire()
+                await nursery.start(self._extract, edit, cutter, window)
 
-    async def _extract(self, edit: Edit, cutter: Cutter, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _extract(
+        self, edit: Edit, cutter: Cutter, window: trio.Semaphore, *, task_status: trio.TaskStatus[None]
+    ) -> None:
         task_status.started()
         async with self._limits.place(edit.clip.video_id) as place:
             if place.throttled_s is not None:
@@ -88,6 +95,7 @@ class Extraction:
                 self._scope.cancel()  # before the place goes on to a clip that would have to stop at once
                 raise error
         self._ready[edit.index].set()
+        window.release()
 
     async def _conclude(self, edit: Edit, place: Place, climb: Climb) -> ClipResult:
         """Have a clip climb, and note how that ended, however it ended."""

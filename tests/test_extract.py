@@ -8,6 +8,7 @@ import pytest
 import trio
 from fakes import FakeCutter, Recorder, make_plan
 
+from clipcut import extract
 from clipcut.errors import Reason, RenderError, SourceError
 from clipcut.extract import Extraction
 from clipcut.limits import Limits
@@ -104,6 +105,27 @@ async def test_bugs_pass_through(autojump_clock: trio.testing.MockClock) -> None
 
     with pytest.RaisesGroup(ZeroDivisionError):
         await make(1).run(cutter)
+
+
+async def test_so_many_clips_wait_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """However many there are, the tasks are few, and each clip has its turn."""
+    monkeypatch.setattr(extract, "WINDOW", 5)
+    extraction, tasks = make(40, places=2), list[int]()
+
+    async def watch() -> None:
+        for _ in range(20):
+            await trio.sleep(1)
+            tasks.append(trio.lowlevel.current_statistics().tasks_living)
+
+    before = trio.lowlevel.current_statistics().tasks_living
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await extraction.run(FakeCutter(seconds=1))
+
+    assert {Status.SUCCESS} == {result.status for result in extraction.results()}
+    assert max(tasks) <= before + 5 + 1
 
 
 def with_lengths(frames: Sequence[int]) -> Plan:
