@@ -214,8 +214,8 @@ def _tell(name: str, row: Row) -> None:
     words = [f"{row['wall_s']:7.2f} s", f"{row['cpu_s']:7.2f} s CPU"]
     if row.get("own_cpu_s") is not None:
         words.append(f"own {row['own_cpu_s']:.2f} s = {100 * row['own_cpu_s'] / row['cpu_s']:.1f} %")
-    if row.get("peak_rss_mb") is not None:
-        words.append(f"{row['peak_rss_mb']:.0f} MB, {row['peak_open_files']} files")
+    if row.get("peak_memory_mb") is not None:
+        words.append(f"{row['peak_memory_mb']:.0f} MB, {row['peak_open_files']} files")
     if row.get("bytes_sent"):
         words.append(f"{row['requests']} requests, {row['bytes_sent'] / 1e6:.1f} MB")
     print(f"  {name:22} {', '.join(words)}", flush=True)

@@ -6,6 +6,7 @@ only wall time and the CPU of all together are known.
 """
 
 import contextlib
+import itertools
 import os
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 import attrs
 
 _GLANCE_S = 0.1
+_GLANCES = 10
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -27,8 +29,8 @@ class Seen:
         wall_s: Seconds from start to end.
         cpu_s: CPU seconds, its children's included.
         own_cpu_s: CPU seconds of it and its readers; None where that can't be known.
-        peak_rss_mb: Memory of it and its readers at the most, in MB (10**6 bytes), what they share counted twice; None
-            likewise.
+        peak_memory_mb: Memory of it and its readers at the most, in MB (10**6 bytes), what they share counted once; looked
+            at once a second; None likewise.
         peak_open_files: Its open files at the most; None likewise.
         exit_code: How it ended.
     """
@@ -36,7 +38,7 @@ class Seen:
     wall_s: float
     cpu_s: float
     own_cpu_s: float | None = None
-    peak_rss_mb: float | None = None
+    peak_memory_mb: float | None = None
     peak_open_files: int | None = None
     exit_code: int = 0
 
@@ -51,8 +53,8 @@ def _own_cpu(pid: int) -> float | None:
 
 def _memory_mb(pid: int) -> float | None:
     with contextlib.suppress(OSError, ValueError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024 / 1e6
     return None
 
@@ -70,7 +72,7 @@ class _Glances:
     """Looks at a process again and again, in a thread."""
 
     def __init__(self, pid: int) -> None:
-        self._memory: dict[int, float] = {}
+        self.memory_mb: float | None = None
         self._cpu: dict[int, float] = {}
         self.files: int | None = None
         self._pid = pid
@@ -79,19 +81,17 @@ class _Glances:
         self._thread.start()
 
     def _look(self) -> None:
-        while not self._over.is_set():
+        for glance in itertools.count():
+            if self._over.is_set():
+                return
             with contextlib.suppress(OSError):
                 self.files = max(self.files or 0, sum(1 for _ in Path(f"/proc/{self._pid}/fd").iterdir()))
                 for reader in _readers(self._pid):
                     self._cpu[reader] = _own_cpu(reader) or self._cpu.get(reader, 0)
-                    self._memory[reader] = _memory_mb(reader) or self._memory.get(reader, 0)
-            self._memory[self._pid] = _memory_mb(self._pid) or self._memory.get(self._pid, 0)
+            if glance % _GLANCES == 0 and (own := _memory_mb(self._pid)) is not None:
+                whole = own + sum(_memory_mb(reader) or 0 for reader in self._cpu)
+                self.memory_mb = max(self.memory_mb or 0, whole)
             self._over.wait(_GLANCE_S)
-
-    @property
-    def memory_mb(self) -> float | None:
-        """Memory of all at the most."""
-        return sum(self._memory.values()) or None
 
     @property
     def readers_cpu_s(self) -> float:
@@ -125,7 +125,7 @@ def watch(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Seen
         wall_s=round(wall, 3),
         cpu_s=round(usage.ru_utime + usage.ru_stime, 3),
         own_cpu_s=round(own + glances.readers_cpu_s, 3) if own is not None else None,
-        peak_rss_mb=round(glances.memory_mb, 1) if glances.memory_mb is not None else None,
+        peak_memory_mb=round(glances.memory_mb, 1) if glances.memory_mb is not None else None,
         peak_open_files=glances.files,
         exit_code=process.returncode,
     )
