@@ -29,8 +29,8 @@ class Seen:
         wall_s: Seconds from start to end.
         cpu_s: CPU seconds, its children's included.
         own_cpu_s: CPU seconds of it and its readers; None where that can't be known.
-        peak_memory_mb: Memory of it and its readers at the most, in MB (10**6 bytes), what they share counted once, by a
-            look a second; None likewise.
+        peak_memory_mb: Memory of it and its readers at the most, in MB (10**6 bytes), what they share counted once, by
+            a look a second; None likewise.
         peak_open_files: Its open files at the most; None likewise.
         exit_code: How it ended.
     """
