@@ -59,7 +59,8 @@ def _ids() -> st.SearchStrategy[str]:
 
 
 def _texts() -> st.SearchStrategy[str]:
-    return st.text(st.characters(codec="utf-8", min_codepoint=32), min_size=1, max_size=12)
+    texts = st.text(st.characters(codec="utf-8", min_codepoint=32), min_size=1, max_size=12)
+    return texts.filter(lambda text: "://" not in text)  # as a path it would be an address
 
 
 def _videos() -> st.SearchStrategy[Document]:
