@@ -13,9 +13,13 @@ from clipcut.errors import Mistake, SettingsError
 from clipcut.ffmpeg.readback import Grid, Span
 from clipcut.results import SpanHashes
 from clipcut.timebase import MAX_SECONDS, sample_at
+from clipcut.timeline import AAC_RATES
 
 MAX_BYTES = 256 * 1024 * 1024
 """No report is larger; one of 100,000 clips has about 100 MB."""
+
+MAX_FPS = 240
+"""No output has more frames a second."""
 
 _HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _RATE = re.compile(r"[1-9][0-9]{0,9}(/[1-9][0-9]{0,9})?", re.ASCII)
@@ -71,6 +75,10 @@ def _is_count(least: int) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
+def _is_sample_rate(value: Any) -> bool:
+    return _is_count(1)(value) and value <= max(AAC_RATES)
+
+
 def _is_hash(value: Any) -> bool:
     return isinstance(value, str) and _HASH.fullmatch(value) is not None
 
@@ -105,8 +113,8 @@ class _Reader:
     def _grid(self, output: dict[str, Any]) -> Grid:
         fps = Fraction(self._take(output, "$.output", "fps", _is_rate, 'frames a second such as "30000/1001"', "1"))
         frames = self._take(output, "$.output", "frames", _is_count(1), "a count of frames", 1)
-        rate = self._take(output, "$.output", "sample_rate", _is_count(1), "samples a second", 1)
-        if frames / fps > MAX_SECONDS:
+        rate = self._take(output, "$.output", "sample_rate", _is_sample_rate, "samples a second", 1)
+        if frames / fps > MAX_SECONDS or fps > MAX_FPS:
             self._mistakes.append(Mistake("$.output.frames", f"{frames} is more than any output has"))
         return Grid(fps, frames, rate)
 

@@ -238,6 +238,7 @@ def test_whatever_reads_media_has_every_bound() -> None:
     media = attrs.evolve(MEDIA, path=path)
     commands = [
         build.describe_argv("ffmpeg", path),
+        build.decode_argv("ffmpeg", path, "mov,matroska,mpegts"),
         build.cut_argv("ffmpeg", EDIT, MEDIA, EXCERPT, output, TARGETS),
         build.placeholder_argv("ffmpeg", EDIT, media, output, TARGETS),
         build.soundtrack_argv("ffmpeg", Soundtrack(path=str(path)), output.audio, 48000, Path("/work/s.pcm")),

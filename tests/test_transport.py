@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from clipcut.ffmpeg.transport import PACKET, find_damage
 
@@ -72,6 +74,21 @@ def test_find_damage_when_only_a_part_is_asked_for(tmp_path: Path) -> None:
     assert find_damage(path, end=10 * PACKET) is None
     assert find_damage(path, first=10 * PACKET) is None
     assert find_damage(path, first=5 * PACKET, end=11 * PACKET) is None  # no unit begins in it: nobody knows the track
+
+
+@given(
+    st.lists(st.tuples(st.binary(min_size=7, max_size=7), st.binary(max_size=4)), max_size=6), st.binary(max_size=187)
+)
+@example([(b"\x40\0\x30\xb6\0\0\1", b"\0\0\1")], b"")
+@example([(b"\x41\0\x30\xb4\0\0\1", b"\0\0\1")], b"G\x41\0\x35")
+def test_find_damage_when_any_bytes(
+    tmp_path_factory: pytest.TempPathFactory, packets: list[tuple[bytes, bytes]], rest: bytes
+) -> None:
+    """Fields that claim to be longer than their packet, and a packet that is cut off anywhere, end nothing."""
+    path = tmp_path_factory.getbasetemp() / "any.ts"
+    path.write_bytes(b"".join(b"G" + head + end.rjust(PACKET - 8, b"\0") for head, end in packets) + rest)
+
+    find_damage(path)
 
 
 def test_find_damage_when_the_file_ends_within_a_packet(tmp_path: Path) -> None:

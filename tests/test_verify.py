@@ -400,6 +400,8 @@ BAD_REPORTS: Mapping[str, tuple[Callable[[dict[str, Any]], object], Sequence[str
     ),
     "spans": (lambda report: report["clips"].pop(1), ["$.clips: their frames don't make the output's"]),
     "endless": (lambda report: report["output"].update(frames=10**12), ["$.output.frames: 1000000000000 is more"]),
+    "too-many": (lambda report: report["output"].update(fps="9999999999"), ["$.output.frames: 137 is more"]),
+    "ultrasound": (lambda report: report["output"].update(sample_rate=10**12), ["$.output.sample_rate: 1000000000000"]),
     "no-clips": (lambda report: report.update(clips={}), ["$.clips: is no list of clips"]),
 }
 

@@ -36,7 +36,7 @@ def find_damage(path: Path, first: int = 0, end: int | None = None) -> str | Non
             fine = len(begins) - len(begins.lstrip(_SYNC))
             if fine < len(begins):
                 return f"no packet begins at byte {at + fine * PACKET}"
-            if (gap := counters.find_gap(data)) is not None:
+            if (gap := counters.find_gap(data[: len(data) // PACKET * PACKET])) is not None:
                 return f"packets before byte {at + gap} are missing"
             at += len(data)
     return None
@@ -50,7 +50,11 @@ class _Counters:
     _is_media: dict[int, bool] = attrs.field(factory=dict)
 
     def find_gap(self, data: bytes) -> int | None:
-        """Return where the first packet begins before which others of its track are missing; None if none are."""
+        """Return where the first packet begins before which others of its track are missing; None if none are.
+
+        Args:
+            data: Whole packets.
+        """
         following = self._next
         for number, (high, low, flags) in enumerate(
             zip(data[1::PACKET], data[2::PACKET], data[3::PACKET], strict=False)
@@ -90,4 +94,5 @@ def _is_twice(data: bytes, at: int, track: int) -> bool:
 def _is_media(data: bytes, at: int) -> bool:
     """Tell whether a packet that begins a unit has a picture or sound in it."""
     payload = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 else 0)
-    return data[payload : payload + 3] == b"\0\0\1" and data[payload + 3] in _MEDIA
+    begin = data[payload : min(payload + 4, at + PACKET)]  # the field before it may claim to fill the packet, or more
+    return len(begin) == 4 and begin[:3] == b"\0\0\1" and begin[3] in _MEDIA
