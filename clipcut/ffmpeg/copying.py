@@ -18,11 +18,11 @@ from clipcut.ffmpeg.need import SOUND_LEAD, Need
 from clipcut.ffmpeg.packets import PacketFile
 from clipcut.ffmpeg.parameters import Form
 from clipcut.ffmpeg.probe import MediaInfo, open_media
+from clipcut.ffmpeg.pyav import open_output
 from clipcut.ffmpeg.renumber import renumbered, renumbered_slice
 from clipcut.smart import Why
 
 if TYPE_CHECKING:
-    from av.container import OutputContainer
     from av.packet import Packet
     from av.stream import Stream
     from av.video.stream import VideoStream
@@ -135,15 +135,13 @@ class _Pieces:
     def __init__(
         self, target: Path, sound: Path, video: "VideoStream", audio: "Stream | None", found: Found, fps: Fraction
     ) -> None:
-        import av  # noqa: PLC0415
-
         self._found = found
         self._fps = fps
         self._video, self._audio = video, audio
         self._units = set(found.form.written.sets.values())
         self._copied = 0
         options = {"video_track_timescale": str(fps.numerator)}
-        self._container: OutputContainer = av.open(f"file:{target}", "w", format="mov", container_options=options)
+        self._container = open_output(target, "mov", options)
         self._stream = self._container.add_stream_from_template(video)
         self._stream.codec_context.extradata = found.form.told.avcc()
         self._stream.time_base = 1 / fps

@@ -16,6 +16,7 @@ import attrs
 from clipcut.errors import DISK_ERRNOS, Reason, RenderError, SourceError
 from clipcut.ffmpeg.nal import has_idr
 from clipcut.ffmpeg.parameters import Parameters, read_avcc
+from clipcut.ffmpeg.pyav import exact, open_input, open_output
 from clipcut.ffmpeg.readback import SLACK, Grid, Readback, comment_of, read_back
 
 if TYPE_CHECKING:
@@ -46,12 +47,10 @@ def _translated(doing: str) -> Iterator[None]:
 
 def _open(path: Path, *, is_packets_only: bool = False) -> "InputContainer":
     """Open a file of our own; for its packets alone no picture need be decoded, which takes most of the time."""
-    import av  # noqa: PLC0415
-
     options = {"protocol_whitelist": "file", "format_whitelist": "mov,matroska"}
     if is_packets_only:
         options["skip_frame"] = "all"
-    return av.open(f"file:{path}", options=options, metadata_errors="replace")
+    return open_input(path, options)
 
 
 def _packets(container: "InputContainer", stream: "VideoStream") -> "Iterator[Packet]":
@@ -70,7 +69,7 @@ def count_frames(path: Path, fps: Fraction) -> int:
         with _open(path, is_packets_only=True) as container:
             stream = container.streams.video[0]
             ticks = sorted(packet.pts or 0 for packet in _packets(container, stream))
-            step = 1 / ((stream.time_base or 0) * fps)
+            step = 1 / ((exact(stream.time_base) or 0) * fps)
     except (av.FFmpegError, IndexError, ZeroDivisionError) as exc:
         raise SourceError(Reason.FFMPEG, f"FFmpeg's file of the clip can't be read: {exc}") from exc
     # whole numbers all along: a Fraction a packet is dear when there are millions
@@ -92,13 +91,11 @@ def copy_head(path: Path, frames: int, fps: Fraction, target: Path) -> None:
     Raises:
         RenderError: No room, or there are fewer.
     """
-    import av  # noqa: PLC0415
-
     options = {"video_track_timescale": str(fps.numerator)}
     with (
         _translated("cut a placeholder"),
         _open(path) as source,
-        av.open(f"file:{target}", "w", format="mov", container_options=options) as container,
+        open_output(target, "mov", options) as container,
     ):
         stream = container.add_stream_from_template(source.streams.video[0])
         stream.time_base = 1 / fps
@@ -150,23 +147,16 @@ class VideoTrack:
         with _translated("join the clips"), _open(path, is_packets_only=is_packets_only) as source:
             stream = source.streams.video[0]
             self._match(stream)
-            tick = (stream.time_base or Fraction(0)) * self._fps
+            tick = (exact(stream.time_base) or Fraction(0)) * self._fps
             for index, packet in enumerate(_packets(source, stream)):
                 shown = (packet.pts or 0) * tick.numerator // tick.denominator
                 self._write(packet, self.frames + shown, self.frames + index - REORDER_FRAMES)
         self.frames += frames
 
     def _match(self, stream: "VideoStream") -> None:
-        import av  # noqa: PLC0415
-
         parameters = bytes(stream.codec_context.extradata or b"")
         if self._container is None:
-            self._container = av.open(
-                f"file:{self._path}",
-                "w",
-                format="mov",
-                container_options={"video_track_timescale": str(self._fps.numerator)},
-            )
+            self._container = open_output(self._path, "mov", {"video_track_timescale": str(self._fps.numerator)})
             self._stream = self._container.add_stream_from_template(stream)
             self._stream.time_base = 1 / self._fps
         elif parameters not in self._seen:
@@ -249,8 +239,6 @@ def mux(
     Raises:
         RenderError: No room, or a middle file is damaged.
     """
-    import av  # noqa: PLC0415
-
     options = {
         "video_track_timescale": str(master.fps.numerator),
         # the tracks' lengths are written in this clock's ticks: in milliseconds, the last samples would not be played
@@ -264,7 +252,7 @@ def mux(
         _translated("write the output"),
         _open(picture) as pictures,
         _open(sound) as sounds,
-        av.open(f"file:{target}", "w", format=_FORMATS[suffix], container_options=options) as container,
+        open_output(target, _FORMATS[suffix], options) as container,
     ):
         container.metadata["comment"] = master.comment
         video = container.add_stream_from_template(pictures.streams.video[0])
@@ -285,7 +273,7 @@ def _by_time(pictures: "InputContainer", sounds: "InputContainer") -> "Iterator[
     """Yield the packets of both files by storage time, so that a player need not jump."""
     import heapq  # noqa: PLC0415
 
-    bases = [container.streams[0].time_base or Fraction(1) for container in (pictures, sounds)]
+    bases = [exact(container.streams[0].time_base) or Fraction(1) for container in (pictures, sounds)]
     common = lcm(*(base.denominator for base in bases))
 
     def timed(container: "InputContainer", factor: int) -> "Iterator[tuple[int, int, Packet]]":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.probe import CODECS
+from clipcut.ffmpeg.pyav import exact, open_output
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -28,15 +29,13 @@ class PacketFile:
         Raises:
             SourceError: ``refused``; its codec is none that is opened.
         """
-        import av  # noqa: PLC0415
-
         codec = source.codec_context.name if source.codec_context is not None else "unknown"
         if codec not in CODECS.split(","):
             raise SourceError(Reason.REFUSED, f"the codec of its {source.type} ({codec}) is none that clipcut opens")
         kind = _CONTAINERS.get(codec, "nut")
-        self._container = av.open(f"file:{path}", "w", format=kind, container_options={"avoid_negative_ts": "disabled"})
+        self._container = open_output(path, kind, {"avoid_negative_ts": "disabled"})
         self._stream = self._container.add_stream_from_template(source, opaque=True)
-        self._tick: Fraction = source.time_base
+        self._tick = exact(source.time_base) or Fraction(1)
         # MOV rounds a late begin to its own clock, so there the first packet is put at 0 (its codecs don't reorder)
         self._ticks: int | None = None if kind == "mov" else ceil(_AHEAD / self._tick)
 
@@ -61,7 +60,7 @@ class PacketFile:
     @property
     def time_base(self) -> Fraction:
         """Seconds per tick of the file, known once a packet was written."""
-        return Fraction(self._stream.time_base)
+        return exact(self._stream.time_base) or Fraction(1)
 
 
 class PacketFiles:

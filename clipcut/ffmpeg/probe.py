@@ -17,6 +17,7 @@ import attrs
 
 from clipcut.errors import Reason, SourceError, raise_if_machine
 from clipcut.ffmpeg.need import There
+from clipcut.ffmpeg.pyav import exact, open_input
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -196,9 +197,7 @@ def open_media(
         options = {"protocol_whitelist": "file", "format_whitelist": formats, "codec_whitelist": CODECS, **_LOOK}
         if is_packets_only:
             options |= {"probesize": "5000", "analyzeduration": "1", "fpsprobesize": "0"}
-        with av.open(
-            f"file:{path}", format=_still_format(path), options=options, metadata_errors="replace"
-        ) as container:
+        with open_input(path, options, form=_still_format(path)) as container:
             yield container
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise SourceError(Reason.MISSING_FILE, f"there is no file {path}") from exc
@@ -290,19 +289,19 @@ def _video_info(container: "InputContainer", path: Path) -> tuple[VideoInfo, boo
     context = stream.codec_context
     if context is None:
         raise SourceError(Reason.UNDECODABLE, f"{path}: the codec of its video is not known")
-    if not context.width or not context.height or stream.time_base is None:
+    time_base = exact(stream.time_base)
+    if not context.width or not context.height or time_base is None:
         raise SourceError(Reason.UNDECODABLE, f"{path}: the size of the picture can't be found out")
-    rate = stream.average_rate or stream.base_rate
-    aspect = stream.sample_aspect_ratio
+    rate = exact(stream.average_rate) or exact(stream.base_rate)
     zero, is_sure = _find_zero(container, stream, context.name, path)
     video = VideoInfo(
         index=stream.index,
         codec=context.name,
-        time_base=stream.time_base,
-        zero=zero * stream.time_base,
+        time_base=time_base,
+        zero=zero * time_base,
         width=context.width,
         height=context.height,
-        sample_aspect=aspect or Fraction(1),
+        sample_aspect=exact(stream.sample_aspect_ratio) or Fraction(1),
         rotation=0,
         frame_seconds=1 / rate if rate else Fraction(1, 25),
         pixel_format=context.pix_fmt,
@@ -317,13 +316,14 @@ def _video_info(container: "InputContainer", path: Path) -> tuple[VideoInfo, boo
 
 def _audio_info(container: "InputContainer") -> AudioInfo | None:
     stream = chosen_audio(container)
-    if stream is None or stream.time_base is None:
+    time_base = exact(stream.time_base) if stream is not None else None
+    if stream is None or time_base is None:
         return None
     context = stream.codec_context
     rate, channels = (context.sample_rate, context.channels) if context is not None else (0, 0)
     if not (rate and channels) and context is not None and context.name in CODECS.split(","):
         return None  # a sound that is declared, and of which there is nothing; any other is refused when it is needed
-    return AudioInfo(index=stream.index, time_base=stream.time_base, sample_rate=rate, channels=channels)
+    return AudioInfo(index=stream.index, time_base=time_base, sample_rate=rate, channels=channels)
 
 
 def probe(path: Path) -> MediaInfo:

@@ -21,6 +21,7 @@ from clipcut.ffmpeg.coded import (
     sound_payload,
     split_units,
 )
+from clipcut.ffmpeg.pyav import exact
 from clipcut.results import SpanHashes
 from clipcut.timebase import round_half_up
 
@@ -153,8 +154,8 @@ class _Reader:
         self._size = length_size(extradata)
         self._parameters = set(parameter_units(extradata))
         self._video = video
-        self.pictures = Track(Fraction(video.time_base or 1))
-        self.sounds = Track(Fraction(audio.time_base or 1) if audio is not None else Fraction(1))
+        self.pictures = Track(exact(video.time_base) or Fraction(1))
+        self.sounds = Track((exact(audio.time_base) if audio is not None else None) or Fraction(1))
         self.sound_facts = _sound_facts(audio)
 
     def add(self, packet: "Packet") -> None:

@@ -13,6 +13,7 @@ import attrs
 from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.need import SOUND_LEAD, Need, There
 from clipcut.ffmpeg.probe import chosen_audio, chosen_video, open_media
+from clipcut.ffmpeg.pyav import exact
 
 if TYPE_CHECKING:
     from av.stream import Stream
@@ -169,8 +170,7 @@ def _samples(stream: "Stream", delay: int) -> Samples:
         sizes.append(entry.size)
         if entry.is_keyframe:
             keys.append(number)
-    assert stream.time_base is not None  # noqa: S101  it was probed
-    return Samples(stream.time_base, times, places, sizes, keys, delay)
+    return Samples(exact(stream.time_base) or Fraction(1), times, places, sizes, keys, delay)
 
 
 def read_index(path: Path) -> Index:
