@@ -46,8 +46,8 @@ def test_open_input_when_a_tag_is_not_utf8(tmp_path: Path) -> None:
     with open_output(path, "mov", {}) as container:
         container.metadata["comment"] = "a title"
         stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"  # type: ignore[attr-defined]
-        for packet in stream.encode(av.VideoFrame(64, 64, "yuv420p")) + stream.encode():  # type: ignore[attr-defined]
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for packet in stream.encode(av.VideoFrame(64, 64, "yuv420p")) + stream.encode():
             container.mux(packet)
     path.write_bytes(path.read_bytes().replace(b"a title", b"\xe9 titre"))
     with open_input(path, {}) as container:
