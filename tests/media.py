@@ -205,12 +205,23 @@ def read_frames(
     Returns:
         One entry for each picture; None where there is no readable strip.
     """
-    filters = f"format=gray,{_strip_crop(area, region)},scale={BLOCKS * _COLUMNS}:2:flags=area,format=gray"
-    command = [ffmpeg, "-v", "error", "-i", str(path), "-map", "0:v:0", "-vf", filters]
+    command = [ffmpeg, "-v", "error", "-i", str(path), "-map", "0:v:0", "-vf", strip_filters(area, region)]
     command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-"]
-    pixels = np.frombuffer(_run(command), dtype=np.uint8)
-    blocks = pixels.reshape(-1, 2, BLOCKS, _COLUMNS)[:, :, :, 1 : _COLUMNS - 1]
-    return decode_strips(blocks.mean(axis=(1, 3)))
+    return decode_strips(strip_levels(_run(command)))
+
+
+def strip_filters(
+    area: tuple[int, int, int, int] | None = None, region: tuple[float, float, float, float] = FULL
+) -> str:
+    """Return FFmpeg's filters that leave nothing of a picture but its strip, small; see ``read_frames``."""
+    return f"format=gray,{_strip_crop(area, region)},scale={BLOCKS * _COLUMNS}:2:flags=area,format=gray"
+
+
+def strip_levels(pixels: bytes) -> Floats:
+    """Return the grey levels of the strips that ``strip_filters`` left, a row of 32 for each picture."""
+    blocks = np.frombuffer(pixels, dtype=np.uint8).reshape(-1, 2, BLOCKS, _COLUMNS)[:, :, :, 1 : _COLUMNS - 1]
+    levels: Floats = blocks.mean(axis=(1, 3), dtype=np.float64)
+    return levels
 
 
 def read_clicks(path: Path, *, ffmpeg: str, sample_rate: int = 48000) -> list[float]:

@@ -228,26 +228,47 @@ def test_read_mfra_when_it_is_none() -> None:
     assert [] == boxes.read_mfra(box(b"mfra", bytes(100)), 2, SECOND)
 
 
-@pytest.mark.parametrize("version", [0, 1])
-def test_fragment_begin_when_there_are_several_tracks(version: int) -> None:
-    """The moment is that of the track that was asked for."""
-    moof = box(b"mfhd", bytes(8)) + traf(1, 7, version) + traf(2, 1500, version)
-
-    assert Fraction(3, 2) == boxes.fragment_begin(moof, 2, SECOND)
+def table_trak(track: int, handler: bytes, *tables: bytes) -> bytes:
+    """Make a track's box, its samples described by some tables."""
+    header = box(b"tkhd", bytes(12), struct.pack(">I", track), bytes(68))
+    media = box(b"mdia", box(b"hdlr", bytes(8), handler, bytes(12)), box(b"minf", box(b"stbl", *tables)))
+    return box(b"trak", header, media)
 
 
 @pytest.mark.parametrize(
-    "moof",
+    ("moof", "expected"),
     [
-        pytest.param(b"", id="nothing"),
-        pytest.param(traf(1, 7), id="other track"),
-        pytest.param(box(b"traf", box(b"tfhd", bytes(4), struct.pack(">I", 2))), id="no time"),
-        pytest.param(box(b"traf", box(b"tfdt", bytes(8))), id="no header"),
+        pytest.param(b"", set(), id="nothing"),
+        pytest.param(box(b"mfhd", bytes(8)) + traf(1, 7) + traf(2, 1500, 1), {1, 2}, id="two tracks"),
+        pytest.param(box(b"traf", box(b"tfhd", bytes(4), struct.pack(">I", 2))), set(), id="no time"),
+        pytest.param(box(b"traf", box(b"tfdt", bytes(8))), set(), id="no header"),
     ],
 )
-def test_fragment_begin_when_it_does_not_say(moof: bytes) -> None:
-    """Nothing is made up."""
-    assert None is boxes.fragment_begin(moof, 2, SECOND)
+def test_timed_tracks_when_a_fragment_has_them(moof: bytes, expected: set[int]) -> None:
+    """A track counts if the fragment has samples of it and says when they begin."""
+    assert expected == boxes.timed_tracks(moof)
+
+
+def test_media_tracks_when_there_are_others() -> None:
+    """Pictures and sound count, timecode and hints don't."""
+    moov = table_trak(1, b"vide") + table_trak(2, b"soun") + table_trak(3, b"tmcd")
+
+    assert {1, 2} == boxes.media_tracks(moov)
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        pytest.param(box(b"stsz", struct.pack(">III", 0, 0, 0)), False, id="none"),
+        pytest.param(box(b"stsz", struct.pack(">IIII", 0, 0, 1, 99)), True, id="one"),
+        pytest.param(box(b"stsz", struct.pack(">III", 0, 99, 7)), True, id="all of one size"),
+        pytest.param(box(b"stz2", struct.pack(">III", 0, 8, 3), bytes(3)), True, id="compact"),
+        pytest.param(b"", False, id="no table"),
+    ],
+)
+def test_describes_samples_when_a_movie_has_fragments_too(table: bytes, *, expected: bool) -> None:
+    """Any sample that the movie box describes itself comes before the first fragment."""
+    assert expected == boxes.describes_samples(table_trak(1, b"vide", table))
 
 
 KINDS = (b"moov trak tkhd mdia mdhd hdlr mvex mfra tfra moof traf tfhd tfdt sidx").split()
@@ -282,7 +303,11 @@ def test_any_bytes_are_read_or_refused(data: bytes, track: int, ticks: int) -> N
     with contextlib.suppress(SourceError):
         boxes.read_sidx(data, 0)
     with contextlib.suppress(SourceError):
-        boxes.fragment_begin(data, track, ticks)
+        boxes.timed_tracks(data)
+    with contextlib.suppress(SourceError):
+        boxes.media_tracks(data)
+    with contextlib.suppress(SourceError):
+        boxes.describes_samples(data)
     boxes.mfra_size(data)
     boxes.read_mfra(data, track, ticks)
 
@@ -294,4 +319,6 @@ def test_any_payload_is_read_or_refused(data: bytes, version: bytes) -> None:
         boxes.read_sidx(version + data, 0)
     boxes.read_mfra(box(b"mfra", box(b"tfra", version, data)), 0, 1)
     with contextlib.suppress(SourceError):
-        boxes.fragment_begin(box(b"traf", box(b"tfhd", bytes(8)), box(b"tfdt", version, data)), 0, 1)
+        boxes.timed_tracks(box(b"traf", box(b"tfhd", data), box(b"tfdt", version, data)))
+    with contextlib.suppress(SourceError):
+        boxes.media_tracks(box(b"trak", box(b"tkhd", data), box(b"mdia", box(b"hdlr", bytes(8), b"vide"))))

@@ -25,6 +25,12 @@ EXCERPT_FORMATS = "nut,ivf,mov"
 
 _MAX_TICKS = 2**28
 """Fine ticks a second at most: FFmpeg 5 takes some timebases near its own limit, 2**31, for their neighbours."""
+_HOLE = "0.015"
+"""Sound that is missing for so many seconds is silence, less is taken for careless timestamps: a lost packet is more.
+
+FFmpeg's own bound is 0.1 s: up to there, all that comes after a hole would be heard too early.
+"""
+
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 _MAX_PIXELS = 8192 * 8192
 
@@ -235,7 +241,7 @@ def _encode_video(output: Output, targets: Targets, *x264: str) -> list[str]:
 def _conform_sound(audio: AudioProfile) -> list[str]:
     """Return the filters that give sound the output's rate and layout, its first sample at time 0."""
     return [
-        f"aresample={audio.sample_rate}:async=1:min_comp=0:first_pts=0",
+        f"aresample={audio.sample_rate}:async=1:min_comp=0:min_hard_comp={_HOLE}:first_pts=0",
         f"aformat=sample_fmts=flt:channel_layouts={_LAYOUTS[audio.channels]}",
     ]
 
@@ -309,8 +315,12 @@ def cut_argv(
         *_slot_frames(edit.slot.frames, output.fps),
         *conform_filters(info.video, output, tone_map=tone_map),
     ]
-    argv = [*base_args(ffmpeg), "-copyts", "-noautorotate", *input_args(excerpt.video, EXCERPT_FORMATS)]
-    argv += input_args(excerpt.sound, EXCERPT_FORMATS) if excerpt.sound is not None else []
+    as_stored = [
+        "-fflags",
+        "+nofillin",
+    ]  # no decoding times are made up, which FFmpeg might believe more than the others
+    argv = [*base_args(ffmpeg), "-copyts", "-noautorotate", *as_stored, *input_args(excerpt.video, EXCERPT_FORMATS)]
+    argv += [*as_stored, *input_args(excerpt.sound, EXCERPT_FORMATS)] if excerpt.sound is not None else []
     argv += ["-filter_threads", "1"]
     argv += ["-map", "0:v:0", "-vf", ",".join(picture), *_encode_video(output, targets)]
     if excerpt.sound is not None:

@@ -129,7 +129,6 @@ class _Search:
         dts = packet.dts if packet.dts is not None else packet.pts
         assert pts is not None  # noqa: S101  take() saw to it
         assert dts is not None  # noqa: S101
-        self._dts = dts
         self._first = pts * self._tick if self._first is None else self._first
         if self._has_seams:
             self._seams.picture(packet.pos, pts * self._tick)
@@ -138,6 +137,10 @@ class _Search:
             self._begin(pts)
             self.place = (at, at)
         self.place = (self.place[0], max(self.place[1], at))
+        if packet.is_discard:
+            self._take_hidden(packet)
+            return
+        self._dts = dts
         if dts > self._last_tick or self._keyframe is None or pts < self._keyframe:
             return  # beyond the clip, before its keyframe, or a picture that leads the keyframe and lacks its reference
         self._note(packet)
@@ -148,6 +151,12 @@ class _Search:
         if pts <= self._last_tick:  # else it is needed only if a picture of the clip comes after it
             self._writers.write_all(self._later)
             self._later.clear()
+
+    def _take_hidden(self, packet: "Packet") -> None:
+        """Take a picture that an edit list hides: its times are those of others, and others may refer to it."""
+        if self._keyframe is not None and not self._is_disposable(bytes(packet)):
+            self._later.append(packet)
+            self._video_bytes.append(_place(packet))
 
     def _is_passed(self, pts: int) -> bool:
         """Tell whether a picture is off display again when the clip begins, as another came after it by then."""

@@ -1,11 +1,13 @@
 """Packets of one stream into a small file of their own, with PyAV: what is cut out is neither decoded nor encoded."""
 
+import contextlib
+from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from clipcut.errors import Reason, SourceError
+from clipcut.errors import Reason, SourceError, raise_if_machine
 from clipcut.ffmpeg.probe import CODECS
 from clipcut.ffmpeg.pyav import exact, open_output
 
@@ -14,14 +16,24 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 _AHEAD = Fraction(3600)
-"""By about how many seconds every timestamp is moved, so that none is below 0: a muxer would move them by itself."""
+"""At about how many seconds a file's first packet is shown: any that is shown before it stays above 0, as muxers want.
+
+Near enough, whatever clock the source has: FFmpeg's filters count in doubles, which are exact up to 2**53 ticks.
+"""
+
+_STEP = Fraction(1, 1000)
+"""By how many seconds decoding times rise from packet to packet: a muxer may have a coarser clock than the source."""
 
 _CONTAINERS = {"av1": "ivf", "libdav1d": "ivf", "libaom-av1": "ivf", "prores": "mov"}
 """The container of a codec's excerpt where it isn't NUT, which keeps any timestamps but doesn't know every codec."""
 
 
 class PacketFile:
-    """Puts one stream's packets into a file of their own, with timestamps moved by a known number of ticks."""
+    """Puts one stream's packets into a file of their own, with timestamps moved by a known number of ticks.
+
+    A source's decoding times say in which order its packets are decoded, and here that is the order they come in. They
+    may stand still, run back or be guessed by the demuxer, which a muxer refuses; so they are counted up here.
+    """
 
     def __init__(self, path: Path, source: "Stream") -> None:
         """Begin a file at ``path`` for a stream of an open source.
@@ -37,20 +49,35 @@ class PacketFile:
         self._stream = self._container.add_stream_from_template(source, opaque=True)
         self._tick = exact(source.time_base) or Fraction(1)
         # MOV rounds a late begin to its own clock, so there the first packet is put at 0 (its codecs don't reorder)
-        self._ticks: int | None = None if kind == "mov" else ceil(_AHEAD / self._tick)
+        self._begin = 0 if kind == "mov" else ceil(_AHEAD / self._tick)
+        self._ticks: int | None = None
+        self._step = ceil(_STEP / self._tick)
+        self._count = 0
+        self._last_key = -1
 
     def write(self, packet: "Packet") -> None:
-        """Put a packet in."""
+        """Put a packet in, and leave it with the file's timestamps.
+
+        Raises:
+            SourceError: ``ffmpeg``; the muxer refuses it, which is no fault of the source.
+        """
+        pts = packet.pts if packet.pts is not None else packet.dts
         if self._ticks is None:
-            self._ticks = -(packet.dts if packet.dts is not None else packet.pts)
-        packet.pts = packet.pts + self._ticks if packet.pts is not None else None
-        packet.dts = packet.dts + self._ticks if packet.dts is not None else None
+            self._ticks = self._begin - pts
+        dts = self._count * self._step if self._begin else pts + self._ticks
+        # an edit list may hide what the decoder needs for what comes after: that is put before all that is wanted
+        packet.pts, packet.dts = dts if packet.is_discard and self._begin else pts + self._ticks, dts
+        packet.is_keyframe = packet.is_keyframe and packet.pts > self._last_key  # NUT's index holds no others
+        self._last_key = packet.pts if packet.is_keyframe else self._last_key
         packet.stream = self._stream
-        self._container.mux(packet)
+        self._count += 1
+        with _blaming_nobody():
+            self._container.mux(packet)
 
     def close(self) -> None:
         """Finish the file."""
-        self._container.close()
+        with _blaming_nobody():
+            self._container.close()
 
     @property
     def shift(self) -> Fraction:
@@ -61,6 +88,19 @@ class PacketFile:
     def time_base(self) -> Fraction:
         """Seconds per tick of the file, known once a packet was written."""
         return exact(self._stream.time_base) or Fraction(1)
+
+
+@contextlib.contextmanager
+def _blaming_nobody() -> Iterator[None]:
+    """Translate what a muxer of ours refuses: around it stands a block that takes all for a fault of the source."""
+    import av  # noqa: PLC0415
+
+    try:
+        yield
+    except av.FFmpegError as exc:
+        raise_if_machine(exc)
+        words = f"its packets can't be copied ({exc.strerror}); please report this with the file"
+        raise SourceError(Reason.FFMPEG, words) from exc
 
 
 class PacketFiles:

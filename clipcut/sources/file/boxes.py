@@ -172,12 +172,28 @@ def read_mfra(data: bytes, track: int, ticks: int) -> list[tuple[int, Fraction]]
     return sorted(found.items())
 
 
-def fragment_begin(moof: bytes, track: int, ticks: int) -> Fraction | None:
-    """Return when a movie fragment's samples of a track begin, in seconds; None if it has none or doesn't say."""
+def describes_samples(moov: bytes) -> bool:
+    """Tell whether a movie box describes samples itself, and not only what fragments bring."""
+    tables = (table for trak in find(moov, b"trak") for table in find(trak, b"mdia", b"minf", b"stbl"))
+    sizes = (size for table in tables for kind in (b"stsz", b"stz2") for size in find(table, kind))
+    return any(len(size) >= 12 and size[8:12] != bytes(4) for size in sizes)
+
+
+def media_tracks(moov: bytes) -> set[int]:
+    """Return the ids of a movie's tracks with pictures or sound."""
+    found = set()
+    for trak in find(moov, b"trak"):
+        header = next(find(trak, b"tkhd"), b"")
+        if next(find(trak, b"mdia", b"hdlr"), b"")[8:12] in (b"vide", b"soun") and len(header) >= 24:
+            found.add(struct.unpack_from(">I", header, 20 if header[0] == 1 else 12)[0])
+    return found
+
+
+def timed_tracks(moof: bytes) -> set[int]:
+    """Return the ids of the tracks that a movie fragment has samples of, and says when these begin."""
+    found = set()
     for traf in find(moof, b"traf"):
         header = next(find(traf, b"tfhd"), b"")
-        moment = next(find(traf, b"tfdt"), b"")
-        if len(header) >= 8 and struct.unpack_from(">I", header, 4)[0] == track and len(moment) >= 8:
-            wide = moment[0] == 1 and len(moment) >= 12
-            return Fraction(struct.unpack_from(">Q" if wide else ">I", moment, 4)[0], ticks)
-    return None
+        if len(header) >= 8 and any(find(traf, b"tfdt")):
+            found.add(struct.unpack_from(">I", header, 4)[0])
+    return found

@@ -19,16 +19,27 @@ MAX_STEPS = 10_000
 STEP = 8 * 1024
 """How many bytes are read at once to see what comes next: the description of a fragment is hardly longer."""
 
+PATIENCE = 16
+"""After so many reads twice as much is read at once: where fragments are many, the file comes as a whole in the end."""
+
+MAX_STEP = 16 * 1024 * 1024
+"""How many bytes are read at once at the most."""
+
 Read = Callable[[int, int], Awaitable[bytes]]
 """Returns the bytes ``[first, end)`` of the file, fewer at its end."""
 
 
 @attrs.frozen
 class Indexed:
-    """A file whose index FFmpeg reads by itself, once the bytes ``[first, end)`` are there."""
+    """A file whose index FFmpeg reads by itself, once some bytes of it are there.
 
-    first: int
-    end: int
+    Attributes:
+        ranges: Which bytes, ``[first, end)``: the movie box, and the description of every fragment.
+        hidden: Where segment indexes begin that FFmpeg must not see: trusting one, it would not look for fragments.
+    """
+
+    ranges: tuple[tuple[int, int], ...]
+    hidden: tuple[int, ...] = ()
 
 
 @attrs.frozen
@@ -71,28 +82,39 @@ async def find_layout(head: bytes, size: int, read: Read) -> Layout:
 
 async def _find_in_mp4(size: int, read: Read) -> Layout:
     """Go from box to box until the movie box is found, and its fragments where it has some."""
-    at, moov, indexes = 0, None, []
+    at, moov, indexes, hidden = 0, None, [], []
     for _ in range(MAX_STEPS):
         if at >= size:
             break
         box = boxes.read_box(await read(at, at + STEP), at)
         end = at + box.size if box.size is not None else size
-        if box.kind in (b"moov", b"sidx"):
+        if box.kind == b"moov":
             payload = await _whole(read, at + box.header, end)
-            if box.kind == b"moov":
-                if not boxes.is_fragmented(payload):
-                    return Indexed(at, end)
-                moov = (payload, end)
-            else:
-                indexes += boxes.read_sidx(payload, end)
-        if box.kind == b"moof" and moov is not None:
-            found = indexes if await _is_complete(indexes, at, size, read) else []
-            found = found or await _read_mfra(moov[0], at, size, read)
-            return Fragmented(
-                moov[1], tuple(found or await _walk_fragments(moov[0], at, size, read)), keeps_places=True
-            )
+            if not boxes.is_fragmented(payload):
+                return Indexed(((at, end),))
+            moov = (at, payload, end)
+        elif box.kind == b"sidx":
+            indexes += boxes.read_sidx(await _whole(read, at + box.header, end), end)
+            hidden.append(at)
+        elif box.kind == b"moof" and moov is not None:
+            begin, payload, init_end = moov
+            if end <= size and _stand_alone(payload, await _whole(read, at + box.header, end)):
+                found = indexes if await _is_complete(indexes, at, size, read) else []
+                if found := found or await _read_mfra(payload, at, size, read):
+                    return Fragmented(init_end, tuple(found), keeps_places=True)
+            fragments, more = await _walk(at, size, read)
+            return Indexed(((begin, init_end), *fragments), (*hidden, *more))
         at = end
     raise broken("it has no movie box")
+
+
+def _stand_alone(moov: bytes, moof: bytes) -> bool:
+    """Tell from the first fragment whether a fragment has all that belongs to its time, and says when that is.
+
+    It hasn't where each track has fragments of its own: then sound lies before or after its picture. And where the
+    movie box describes samples itself, the first fragment isn't the beginning.
+    """
+    return not boxes.describes_samples(moov) and boxes.media_tracks(moov) <= boxes.timed_tracks(moof)
 
 
 async def _is_complete(found: Sequence[Fragment], first: int, size: int, read: Read) -> bool:
@@ -129,31 +151,42 @@ async def _read_mfra(moov: bytes, first: int, size: int, read: Read) -> list[Fra
     return _tile(begins, size - length) if is_good else []
 
 
-async def _walk_fragments(moov: bytes, at: int, size: int, read: Read) -> list[Fragment]:
-    """Go from fragment to fragment and read when each begins; for files that have no index of them."""
-    track, ticks = boxes.video_track(moov)
-    found: list[tuple[int, Fraction]] = []
-    end = at
-    for _ in range(2 * boxes.MAX_FRAGMENTS):
-        if at >= size:
-            break
-        header = await read(at, at + STEP)
+async def _walk(at: int, size: int, read: Read) -> tuple[list[tuple[int, int]], list[int]]:
+    """Go from fragment to fragment; return where their descriptions are, and where segment indexes among them begin.
+
+    What is read at once grows, as each read may cost a request, and a film may have thousands of fragments.
+    """
+    fragments: list[tuple[int, int]] = []
+    indexes: list[int] = []
+    window, first, reads = b"", at, 0
+
+    async def have(begin: int, end: int) -> bytes:
+        """Return what is in a range, fewer bytes at the file's end."""
+        nonlocal window, first, reads
+        if begin < first or min(end, size) > first + len(window):
+            step = min(STEP << reads // PATIENCE, MAX_STEP)
+            window, first, reads = await read(begin, min(size, max(end, begin + step))), begin, reads + 1
+        return window[begin - first : end - first]
+
+    for _ in range(4 * boxes.MAX_FRAGMENTS):
+        header = await have(at, at + boxes.HEADER) if at < size else b""
         if len(header) < 8:
             break
         box = boxes.read_box(header, at)
         end = at + box.size if box.size is not None else size
         if box.kind == b"moof":
             if end > size:  # the file was cut off, and the rest is of use
-                end = at
                 break
-            moment = boxes.fragment_begin(await _whole(read, at + box.header, end), track, ticks)
-            if moment is not None:
-                found.append((at, moment))
-        elif box.kind == b"mfra":
-            end = at
-            break
+            if end - at > MAX_INDEX:
+                raise broken(f"a fragment's description has {end - at} bytes")
+            await have(at, end)
+            fragments.append((at, end))
+        elif box.kind == b"sidx":
+            indexes.append(at)
         at = end
-    return _tile(found, min(end, size))
+    else:
+        raise broken("it has more parts than can be looked at")
+    return fragments, indexes
 
 
 def _runs_on(begins: Sequence[tuple[int, Fraction]]) -> bool:

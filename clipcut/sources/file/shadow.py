@@ -21,6 +21,7 @@ class RemoteFile(Protocol):
 
     path: Path
     size: int
+    threads: trio.CapacityLimiter
 
     async def need(self, ranges: Sequence[Range], told: Told) -> None:
         """Have these bytes in the local file, each fetched once however many clips ask; raises ``SourceError``."""

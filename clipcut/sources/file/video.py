@@ -16,7 +16,7 @@ from clipcut.ffmpeg.readers import Readers
 from clipcut.plan import Edit
 from clipcut.sources.file.index import Index, Range, merged, read_index
 from clipcut.sources.file.layout import Indexed, Layout
-from clipcut.sources.file.shadow import RemoteFile
+from clipcut.sources.file.shadow import RemoteFile, put_bytes
 from clipcut.sources.file.streamed import MAX_STREAMED, StreamedFile
 from clipcut.timeline import Output
 
@@ -129,7 +129,9 @@ async def open_file_video(
             await file.need([(0, file.size)], told)
             info = await probe_turned(file.path)
             return FileVideo(file=file, info=_named(info, name), index=None, output=output)
-        await file.need([(layout.first, layout.end)], told)
+        await file.need(layout.ranges, told)
+        for at in layout.hidden:
+            await trio.to_thread.run_sync(put_bytes, file.path, b"free", at + 4, limiter=file.threads)
         index = await readers.run(read_index, file.path)
         first, end = index.first_picture
         await file.need([(first, min(end, first + MAX_PICTURE))], told)
