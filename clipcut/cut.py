@@ -45,6 +45,10 @@ T = TypeVar("T")
 _PICTURE = re.compile(rb"frame:\d+ +pts:(-?\d+) ")
 
 
+class _OtherPicturesError(SourceError):
+    """What came out of the decoder aren't the pictures that the packets tell of; no error was met."""
+
+
 class Cutter(Protocol):
     """Whoever makes a clip's file: FFmpeg here, a fake in tests."""
 
@@ -96,6 +100,7 @@ class FFmpegCutter:
     _hdr_told: set[str] = attrs.field(init=False, factory=set)
     _fills: Fills = attrs.field(init=False)
     _placeholder_warned: set[Path] = attrs.field(init=False, factory=set)
+    _numbered: set[str] = attrs.field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
         """Share one set of probes among all clips."""
@@ -244,18 +249,46 @@ class FFmpegCutter:
 
     async def _cut_excerpt(self, part: Part, method: Method, told: Told, path: Path) -> CutFile:
         info, excerpt = await self._excerpt(part, method, told, path)
+        if excerpt.is_odd and not excerpt.places:
+            return await self._cut_numbered(part, method, told, path)
         try:
             return await self._decode(part.edit, method, info, excerpt)
         except SourceError as exc:
-            if exc.reason is not Reason.UNDECODABLE or excerpt.keyframe <= info.video.zero:
+            failure = exc
+            if exc.reason is not Reason.UNDECODABLE:
                 raise
-        # Not every keyframe is a clean start: with intra refresh the picture heals over the next second. What is really
-        # damaged fails again.
-        info, excerpt = await self._excerpt(part, method, told, path, before=excerpt.keyframe)
-        return await self._decode(part.edit, method, info, excerpt)
+        if excerpt.keyframe > info.video.zero:
+            # Not every keyframe is a clean start: with intra refresh the picture heals over the next second. What is
+            # really damaged fails again.
+            info, excerpt = await self._excerpt(part, method, told, path, before=excerpt.keyframe)
+            try:
+                return await self._decode(part.edit, method, info, excerpt)
+            except SourceError as exc:
+                failure = exc
+        if not isinstance(failure, _OtherPicturesError) or excerpt.places:
+            raise failure
+        return await self._cut_numbered(part, method, told, path)
+
+    def _is_untimed(self, info: MediaInfo) -> bool:
+        """Tell whether it is known of a source that its packets don't tell of its pictures."""
+        return info.video.is_untimed or info.called in self._numbered
+
+    async def _cut_numbered(self, part: Part, method: Method, told: Told, path: Path) -> CutFile:
+        """Cut from a source whose packets don't say which pictures there are, or when they are shown."""
+        info, excerpt = await self._excerpt(part, method, told, path, is_numbered=True)
+        cut = await self._decode(part.edit, method, info, excerpt)
+        self._numbered.add(info.called)
+        return cut
 
     async def _excerpt(
-        self, part: Part, method: Method, told: Told, path: Path, before: Fraction | None = None
+        self,
+        part: Part,
+        method: Method,
+        told: Told,
+        path: Path,
+        *,
+        before: Fraction | None = None,
+        is_numbered: bool = False,
     ) -> tuple[MediaInfo, Excerpt]:
         """Copy the packets that a clip needs into files of their own; take more of the source where that's needed."""
         while True:
@@ -267,7 +300,7 @@ class FFmpegCutter:
             need = build.need_of(part.edit, info.video, self.output.fps)
             need = attrs.evolve(need, before=before, tolerance=need.tolerance + info.lenience)
             try:
-                excerpt = await self.readers.run(make_excerpt, info, need, path)
+                excerpt = await self.readers.run(make_excerpt, info, need, path, is_numbered or self._is_untimed(info))
             except UncoveredError as exc:
                 self.listener.clip_stage(part.edit, method, Stage.FETCH)
                 part.extend(exc.side, is_sound=exc.is_sound)
@@ -291,9 +324,12 @@ class FFmpegCutter:
             )
 
         cut = await self._encode(edit, method, info.called, argv, note)
-        if sorted(found) != list(wanted):
+        if found != list(wanted):
             counts = f"{len(wanted)} pictures in the clip's range, and {len(set(wanted) & set(found))} of them came out"
-            raise SourceError(Reason.UNDECODABLE, f"{info.called} has {counts} of the decoder ({len(found)} in all)")
+            words = f"{info.called} has {counts} of the decoder ({len(found)} in all)"
+            if sorted(found) == list(wanted):
+                words = f"{info.called}: the pictures in the clip's range came out of the decoder in another order"
+            raise _OtherPicturesError(Reason.UNDECODABLE, words)
         return cut
 
     async def _fill(self, edit: Edit) -> CutFile:

@@ -35,6 +35,8 @@ BASES: dict[str, tuple[str, ...]] = {
 """The sources that all forms are made of: with B-frames in closed and in open groups, and without."""
 
 COPY = ("-c", "copy")
+MPEG2 = ("-c:v", "mpeg2video", "-bf", "2", "-g", "15", "-b:v", "4M", "-sc_threshold", "1000000000", "-c:a", "mp2")
+MPEG4 = ("-c:v", "mpeg4", "-bf", "2", "-g", "30", "-q:v", "3", "-sc_threshold", "1000000000", "-c:a", "mp3")
 SOUND_FIRST = ("-map", "0:a", "-map", "0:v", *COPY)
 SILENT = ("-map", "0:v", *COPY)
 
@@ -89,6 +91,27 @@ def _boxes(data: bytes, at: int, kind: bytes) -> Iterator[tuple[int, int]]:
         if found == kind:
             yield at, at + size
         at += size
+
+
+def times_at_keyframes(data: bytes) -> bytes:
+    """Take the times off all pictures of a transport stream that are no keyframes."""
+    out = bytearray(data)
+    for at in range(0, len(data), 188):
+        has_field = data[at + 3] & 0x20 and data[at + 4]
+        payload = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 else 0)
+        is_keyframe = has_field and data[at + 5] & 0x40
+        if data[at + 1] & 0x40 and data[payload : payload + 4] == b"\0\0\1\xe0" and not is_keyframe:
+            out[payload + 7] &= 0x3F
+            length = data[payload + 8]
+            out[payload + 9 : payload + 9 + length] = b"\xff" * length
+    return bytes(out)
+
+
+def from_second_keyframe(data: bytes) -> bytes:
+    """Leave of a transport stream its tables, and what comes from the second keyframe of its pictures on."""
+    begins = [at for at in range(0, len(data), 188) if data[at + 1] & 0x5F == 0x41 and data[at + 3] & 0x20]
+    keys = [at for at in begins if data[at + 4] and data[at + 5] & 0x40 and data[at + 2] == 0]
+    return data[: 3 * 188] + data[keys[1] :]
 
 
 def without_cues(data: bytes) -> bytes:
@@ -226,6 +249,19 @@ FORMS: dict[str, Form] = {
     "transport stream, no delay": Form("ts", (*COPY, "-muxdelay", "0", "-muxpreload", "0")),
     "transport stream, silent": Form("ts", SILENT),
     "M2TS": Form("m2ts", COPY, MOST),
+    "transport stream, MPEG-2": Form("ts", MPEG2),
+    "transport stream, times at keyframes": Form("ts", COPY, ALL, edit=times_at_keyframes),
+    "transport stream, first an open group": Form(
+        "ts", (*COPY, "-bsf:v", "h264_mp4toannexb,dump_extra=freq=k"), ("open",), edit=from_second_keyframe
+    ),
+    "transport stream, MPEG-2, first an open group": Form("ts", MPEG2, edit=from_second_keyframe),
+    "program stream": Form("vob", MPEG2),
+    "AVI": Form("avi", ("-c:v", "copy", "-c:a", "mp3"), ALL),
+    "AVI, MPEG-4": Form("avi", MPEG4),
+    "Matroska, MPEG-4": Form("mkv", MPEG4),
+    "Matroska, MPEG-2": Form("mkv", MPEG2),
+    "Matroska, time of day": Form("mkv", (*COPY, "-output_ts_offset", "1700000000"), MOST),
+    "FLV": Form("flv", COPY, MOST),
 }
 
 CASES = [(name, base) for name, form in FORMS.items() for base in form.bases]

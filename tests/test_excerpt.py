@@ -53,7 +53,7 @@ def test_a_source_replaced_while_rendering_is_not_cut_by_the_old_index(tmp_path:
     need = Need(first=Fraction(1), last=Fraction(3, 2), sound=None, end=Fraction(3, 2), tolerance=Fraction(1, 30))
 
     with pytest.raises(SourceError, match="was changed"):
-        make_excerpt(info, need, tmp_path / "x.excerpt", lambda: None)
+        make_excerpt(info, need, tmp_path / "x.excerpt", check=lambda: None)
 
 
 def test_a_long_group_of_pictures_costs_no_memory(tmp_path: Path, packaged: str) -> None:
@@ -65,7 +65,7 @@ def test_a_long_group_of_pictures_costs_no_memory(tmp_path: Path, packaged: str)
         first=Fraction(43, 10), last=Fraction(44, 10), sound=None, end=Fraction(9, 2), tolerance=Fraction(1, 30)
     )
 
-    excerpt = make_excerpt(info, need, tmp_path / "x.excerpt", lambda: None)
+    excerpt = make_excerpt(info, need, tmp_path / "x.excerpt", check=lambda: None)
 
     assert Fraction(4) == excerpt.keyframe
     assert [Fraction(n, 30) for n in (129, 130, 131, 132)] == [pts * info.video.time_base for pts in excerpt.pictures]
@@ -80,7 +80,7 @@ def test_an_excerpt_can_be_ended_at_any_time(tmp_path: Path, packaged: str) -> N
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_excerpt(probe(path), need, tmp_path / "x.excerpt", stop)
+        make_excerpt(probe(path), need, tmp_path / "x.excerpt", check=stop)
 
 
 @pytest.mark.parametrize("filler", [b"\0", b"\x47\xe1\x07", b""], ids=["zeros", "noise", "lost"])
@@ -109,7 +109,7 @@ def test_pictures_before_the_clip_that_nothing_refers_to_are_left_out(tmp_path: 
     half = Fraction(1, 60)
     need = Need(first=1 + half, last=Fraction(3, 2) + half, sound=None, end=Fraction(3, 2), tolerance=half)
 
-    excerpt = make_excerpt(probe(path), need, tmp_path / "x.excerpt", lambda: None)
+    excerpt = make_excerpt(probe(path), need, tmp_path / "x.excerpt", check=lambda: None)
 
     with av.open(str(excerpt.video)) as container:
         shown = {packet.pts for packet in container.demux() if packet.size}

@@ -6,11 +6,13 @@ is encoded here, once; sound leaves as raw samples and is encoded once for the w
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import lcm
+from itertools import pairwise
+from math import ceil, lcm
 from pathlib import Path
 
 import attrs
 
+from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.excerpt import Excerpt
 from clipcut.ffmpeg.need import Need
 from clipcut.ffmpeg.probe import CODECS, INPUT_FORMATS, SOUND_FORMATS, MediaInfo, VideoInfo
@@ -32,6 +34,9 @@ FFmpeg's own bound is 0.1 s: up to there, all that comes after a hole would be h
 """
 
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+_MAX_BENDS = 3000
+"""So often may the times of a clip's pictures be irregular: each time makes FFmpeg's command longer."""
+
 _MAX_PIXELS = 8192 * 8192
 
 
@@ -43,7 +48,7 @@ class CutPlan:
         rate: Fine ticks a second, a whole multiple of the excerpt's.
         origin: What is taken off every timestamp: just after the clip's start, so that a picture which begins exactly
             at the middle of an output frame is the one shown.
-        pictures: The times of the pictures that must come out of the decoder, ascending, after that.
+        pictures: The times of the pictures that must come out of the decoder, in this order, after that.
     """
 
     rate: int
@@ -85,6 +90,8 @@ def plan_cut(edit: Edit, video: VideoInfo, excerpt: Excerpt) -> CutPlan:
     """Choose ticks that are fine enough to say everything exactly, and move the clip's start to just before 0."""
     base = excerpt.time_base.denominator
     rate = base * max(1, _MAX_TICKS // base)
+    if excerpt.places:
+        return CutPlan(rate, 0, tuple(int(time * excerpt.time_base * rate) for time in excerpt.places))
     start = video.zero + excerpt.video_shift + (0 if video.is_still else edit.clip.start)
     origin = int(start * rate // 1) + 1
     # whole numbers, as there are many pictures: pts * step + shift, in a unit in which both are whole
@@ -209,6 +216,57 @@ def _rate_text(fps: Fraction) -> str:
     return f"{fps.numerator}/{fps.denominator}"
 
 
+def _chosen(cut: CutPlan, excerpt: Excerpt) -> list[str]:
+    """Leave only the pictures of the clip, and have a line written for each."""
+    half_tick = cut.rate // excerpt.time_base.denominator // 2
+    return [
+        f"settb=1/{cut.rate}",
+        f"setpts=PTS-{cut.origin}",
+        f"trim=start_pts={cut.pictures[0] - half_tick}:end_pts={cut.pictures[-1] + half_tick + 1}",
+        *_without_hidden(cut, excerpt),
+        "metadata=mode=add:key=cut:value=1",
+        "metadata=mode=print:file=-",
+    ]
+
+
+def _without_hidden(cut: CutPlan, excerpt: Excerpt) -> list[str]:
+    """Leave out pictures that an edit list hides among those of the clip; their places are missing among the others."""
+    if not excerpt.places:
+        return []
+    step = min((after - before for before, after in pairwise(cut.pictures)), default=0)
+    joins = [(before, after) for before, after in pairwise(cut.pictures) if after - before > step]
+    hidden = "+".join(f"gt(pts\\,{before})*lt(pts\\,{after})" for before, after in joins)
+    return [f"select=not({hidden})"] if hidden else []
+
+
+def _formula(values: Sequence[int]) -> str:
+    """Write a row of whole numbers as a formula of their place N: a straight line, and each bend of it.
+
+    Raises:
+        SourceError: ``undecodable``; it bends too often.
+    """
+    steps = [after - before for before, after in pairwise(values)]
+    bends = [place for place in range(1, len(steps)) if steps[place] != steps[place - 1]]
+    if len(bends) > _MAX_BENDS:
+        raise SourceError(Reason.UNDECODABLE, "its pictures have no times, and come too irregularly to be given some")
+    line = f"{values[0]}+N*{steps[0] if steps else 0}"
+    return "+".join([line, *(f"gt(N\\,{place})*(N-{place})*({steps[place] - steps[place - 1]})" for place in bends)])
+
+
+def _placed(edit: Edit, video: VideoInfo, excerpt: Excerpt, fps: Fraction) -> list[str]:
+    """Put pictures whose times in the excerpt are only places where they belong in the slot, and hold the last one.
+
+    Each gets the first output frame that shows it for a time.
+    """
+    start = video.zero + edit.clip.start
+    places = [max(0, ceil((pts * video.time_base - start) * fps - Fraction(1, 2))) for pts in excerpt.pictures]
+    return [
+        f"settb={fps.denominator}/{fps.numerator}",
+        "tpad=stop=1:stop_mode=clone",
+        f"setpts={_formula([*places, edit.slot.frames + ceil(fps)])}",
+    ]
+
+
 def _held(cut: CutPlan, slot_seconds: Fraction) -> list[str]:
     """Make the last picture last beyond the slot's end: no container says reliably how long its last picture is shown.
 
@@ -303,22 +361,18 @@ def cut_argv(
     before anything is repeated to fill a slot. ``tone_map`` tells whether this FFmpeg can map HDR to BT.709.
     """
     cut = plan_cut(edit, info.video, excerpt)
-    half_tick = cut.rate // excerpt.time_base.denominator // 2
+    if excerpt.places:
+        placed = _placed(edit, info.video, excerpt, output.fps)
+    else:
+        placed = _held(cut, edit.slot.frames / output.fps)
     picture = [
-        f"settb=1/{cut.rate}",
-        f"setpts=PTS-{cut.origin}",
-        f"trim=start_pts={cut.pictures[0] - half_tick}:end_pts={cut.pictures[-1] + half_tick + 1}",
-        "metadata=mode=add:key=cut:value=1",
-        "metadata=mode=print:file=-",
-        *_held(cut, edit.slot.frames / output.fps),
+        *_chosen(cut, excerpt),
+        *placed,
         *(["bwdif=mode=send_frame:deint=interlaced"] if info.video.is_interlaced else []),
         *_slot_frames(edit.slot.frames, output.fps),
         *conform_filters(info.video, output, tone_map=tone_map),
     ]
-    as_stored = [
-        "-fflags",
-        "+nofillin",
-    ]  # no decoding times are made up, which FFmpeg might believe more than the others
+    as_stored = ("-fflags", "+nofillin")  # times of decoding that FFmpeg makes up might count more than the others
     argv = [*base_args(ffmpeg), "-copyts", "-noautorotate", *as_stored, *input_args(excerpt.video, EXCERPT_FORMATS)]
     argv += [*as_stored, *input_args(excerpt.sound, EXCERPT_FORMATS)] if excerpt.sound is not None else []
     argv += ["-filter_threads", "1"]

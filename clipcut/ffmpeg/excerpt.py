@@ -18,19 +18,22 @@ import attrs
 from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.disposable import disposable_test
 from clipcut.ffmpeg.need import SOUND_LEAD, SOUND_MARGIN, SOUND_SKEW, Need, Side, UncoveredError
-from clipcut.ffmpeg.packets import PacketFiles
-from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, file_identity, open_media, shown_pts
+from clipcut.ffmpeg.packets import PacketFile, PacketFiles
+from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, file_identity, open_media, seek, shown_pts
 from clipcut.ffmpeg.seams import Seams
-from clipcut.ffmpeg.separate_sound import copy_sound
+from clipcut.ffmpeg.separate_sound import copy_own_sound, copy_sound
+from clipcut.ffmpeg.shown import EXCERPT_FORMATS, Row, decoded_order, ranks_of, times_of
 from clipcut.ffmpeg.transport import PACKET, find_damage, is_transport_stream
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
 
 SEEK_BACK = (Fraction(1, 2), Fraction(4), Fraction(30))
 """How far before the clip to begin looking for its keyframe, in seconds, one after the other; then from the start."""
+
+_BEYOND = Fraction(1)
+"""Seconds after the clip that are decoded too where packets don't say when they are shown: their order is another."""
 
 SOUND_LAG = Fraction(10)
 """Sound that is missing this many seconds after its picture in the file isn't waited for."""
@@ -48,6 +51,9 @@ class Excerpt:
         video_shift: By how many seconds the file's video timestamps are later than the source's.
         sound_shift: The same for its sound.
         keyframe: When its first picture is shown, in the source file's own time in seconds.
+        is_odd: Whether the source gives no time for some of its pictures.
+        places: Where the times in the file with the pictures are only their places in the order in which they are
+            shown: those of ``pictures``, in its own ticks. Empty where they are the source's times.
     """
 
     video: Path
@@ -57,14 +63,19 @@ class Excerpt:
     video_shift: Fraction
     sound_shift: Fraction
     keyframe: Fraction
+    is_odd: bool = False
+    places: tuple[int, ...] = ()
 
 
 class _Search:
     """Goes through packets in file order: finds the clip's keyframe, passes on what is needed, knows when to stop."""
 
-    def __init__(self, info: MediaInfo, need: Need, video: "Stream", writers: PacketFiles) -> None:
+    def __init__(
+        self, info: MediaInfo, need: Need, video: "Stream", writers: PacketFiles, *, is_numbered: bool = False
+    ) -> None:
         self._codec = info.video.codec
         self._frame_seconds = info.video.frame_seconds
+        self._is_untimed, self._delay = info.video.is_untimed, info.video.delay
         self._need = need
         self._stream = video
         self._writers = writers
@@ -82,22 +93,27 @@ class _Search:
         # The bounds in whole ticks: a packet is compared with them thousands of times, and Fractions cost 50 times more
         self._first_tick = floor(need.first / self._tick)
         self._begin_tick = floor(need.begin / self._tick)
-        self._last_tick = floor(need.last / self._tick)
+        self._last_tick = floor((need.last + (_BEYOND if is_numbered else 0)) / self._tick)
         self._lag_tick = floor((need.last + SOUND_LAG) / self._tick)
         self._sound_ticks = _ticks_of_sound(need, self._sound_tick)
         self._sound_done = need.sound is None
         self._dts: int | None = None
+        self._late = 0
+        self._begins_hidden = False
         self._first: Fraction | None = None
         self._end: int | Fraction | None = None
         self.pictures: list[int] = []
         self.place: tuple[int, int] = (-1, -1)
         """Where in the file the excerpt's keyframe and the last video packet that was seen begin; -1 if unknown."""
         self.has_sound = False
+        self.is_odd = False
+        self.rows: list[Row] | None = [] if is_numbered else None
+        """What the packets of a numbered excerpt say of their times."""
 
     @property
     def found(self) -> bool:
         """Whether there was a keyframe at or before the clip's first picture."""
-        return self._keyframe is not None
+        return self._keyframe is not None and (not self._begins_hidden or self._shown_tick is not None)
 
     @property
     def keyframe(self) -> Fraction:
@@ -116,15 +132,46 @@ class _Search:
 
     def take(self, packet: "Packet") -> bool:
         """Take the next packet; False when nothing more is needed."""
-        if packet.dts is None and packet.pts is None:
+        if packet.dts is None and packet.pts is None and (packet.stream is not self._stream or not packet.size):
             return True  # the flush packet at the end
-        if packet.stream is self._stream:
+        if packet.stream is self._stream and self.rows is not None:
+            self._take_numbered(packet, self.rows)
+        elif packet.stream is self._stream:
             self._take_video(packet)
         else:
             self._take_sound(packet)
         return not self._is_done()
 
+    def _take_numbered(self, packet: "Packet", rows: list[Row]) -> None:
+        """Take what may be a picture, half of one, or none: the decoder will tell. Its time is estimated."""
+        if not packet.size:
+            return
+        pts = packet.pts if not self._is_untimed else None
+        stated = pts if pts is not None or packet.dts is None else packet.dts + self._delay
+        at = stated if stated is not None else (self._dts or 0) + round(self._frame_seconds / self._tick)
+        if not packet.is_discard:
+            self._dts = at
+        self._first = at * self._tick if self._first is None else self._first
+        place = packet.pos if packet.pos is not None else -1
+        # one picture too early: it may be a second field that is marked as a keyframe
+        is_early = self._need.may_begin_at(at * self._tick + (self._frame_seconds if self.found else 0))
+        if packet.is_keyframe and is_early:
+            self._begin(at)
+            self.place = (place, place)
+            rows.clear()
+        self.place = (self.place[0], max(self.place[1], place))
+        leads = pts is not None and pts < (self._keyframe or 0) and not packet.is_discard
+        if self._keyframe is None or leads or at > self._last_tick:
+            return
+        rows.append(Row(pts, packet.dts + self._delay if packet.dts is not None else None, packet.is_discard))
+        self._video_bytes.append(_place(packet))
+        self._writers.write_all([packet])
+
     def _take_video(self, packet: "Packet") -> None:
+        if packet.pts is None:
+            self.is_odd = True
+            if packet.dts is None:
+                return
         pts = packet.pts if packet.pts is not None else packet.dts
         dts = packet.dts if packet.dts is not None else packet.pts
         assert pts is not None  # noqa: S101  take() saw to it
@@ -133,13 +180,19 @@ class _Search:
         if self._has_seams:
             self._seams.picture(packet.pos, pts * self._tick)
         at = packet.pos if packet.pos is not None else -1
-        if packet.is_keyframe and self._need.may_begin_at(pts * self._tick):
+        # a keyframe that is hidden is none to begin at again: what it leads to may be shown only after the clip begins
+        is_hidden_again = packet.is_discard and self._keyframe is not None
+        if packet.is_keyframe and self._need.may_begin_at(pts * self._tick) and not is_hidden_again:
             self._begin(pts)
+            self._begins_hidden = packet.is_discard
             self.place = (at, at)
         self.place = (self.place[0], max(self.place[1], at))
         if packet.is_discard:
             self._take_hidden(packet)
             return
+        # some muxers write all times of decoding too late: until then pictures of the clip may come
+        self._late = max(self._late, dts - pts)
+        dts -= self._late
         self._dts = dts
         if dts > self._last_tick or self._keyframe is None or pts < self._keyframe:
             return  # beyond the clip, before its keyframe, or a picture that leads the keyframe and lacks its reference
@@ -266,7 +319,7 @@ def _needed_pictures(pictures: list[int], need: Need, video: VideoInfo) -> tuple
 
 
 def _check_reach(search: _Search, need: Need, info: MediaInfo) -> None:
-    if search.saw_beyond or info.has_after:
+    if search.saw_beyond or info.has_after or search.rows is not None:
         return
     if search.end is None:
         raise SourceError(Reason.SHORT_SOURCE, f"{info.called} has no picture at or after the clip's start")
@@ -290,23 +343,11 @@ def _check_packets(search: _Search, info: MediaInfo) -> None:
         raise SourceError(Reason.UNDECODABLE, f"{info.called} is damaged; {damage}")
 
 
-def seek(container: "InputContainer", stream: "Stream", seconds: Fraction, video: VideoInfo) -> bool:
-    """Go to a keyframe at or before a moment in seconds; False if the file can't."""
-    import av  # noqa: PLC0415
-
-    ticks = int(seconds / video.time_base)
-    try:
-        container.seek(ticks, stream=stream)
-    except av.FFmpegError:
-        return False  # some demuxers refuse a place past their end; the next try begins earlier
-    return True
-
-
 def _scan(
-    info: MediaInfo, need: Need, back: Fraction | None, target: Path, check: Callable[[], None]
+    info: MediaInfo, need: Need, back: Fraction | None, target: Path, is_numbered: bool, check: Callable[[], None]
 ) -> Excerpt | None:
     """Make the excerpt, looking for the keyframe from ``back`` seconds before the clip (None: from the start)."""
-    with open_media(info.path, is_packets_only=info.may_be_turned) as source:
+    with open_media(info.path, is_packets_only=info.may_be_turned, is_as_stored=is_numbered) as source:
         if info.identity and file_identity(info.path) != info.identity:
             raise SourceError(Reason.UNDECODABLE, f"{info.called} was changed while the render was reading it")
         video = source.streams[info.video.index]
@@ -314,8 +355,9 @@ def _scan(
         audio = source.streams[info.audio.index] if has_sound and info.audio is not None else None
         if back is not None and not seek(source, video, need.begin - back, info.video):
             return None
-        with PacketFiles(target, video, audio) as writers:
-            search = _Search(info, need if audio is not None else attrs.evolve(need, sound=None), video, writers)
+        with PacketFiles(target, video, audio, is_numbered=is_numbered) as writers:
+            wanted = need if audio is not None else attrs.evolve(need, sound=None)
+            search = _Search(info, wanted, video, writers, is_numbered=is_numbered)
             for count, packet in enumerate(source.demux(*writers.streams)):
                 if count % 64 == 0:
                     check()
@@ -327,15 +369,60 @@ def _scan(
             if not info.is_piece:  # a piece is made of segments, each of which was looked at by itself
                 _check_packets(search, info)
             _check_reach(search, need, info)
-            return Excerpt(
-                video=writers.paths[video],
-                sound=writers.paths[audio] if audio is not None and search.has_sound else None,
-                time_base=writers[video].time_base,
-                pictures=_needed_pictures(search.pictures, need, info.video),
-                video_shift=writers[video].shift,
-                sound_shift=writers[audio].shift if audio is not None else Fraction(0),
-                keyframe=search.keyframe,
-            )
+        excerpt = Excerpt(
+            video=writers.paths[video],
+            sound=writers.paths[audio] if audio is not None and search.has_sound else None,
+            time_base=writers[video].time_base,
+            pictures=_needed_pictures(search.pictures, need, info.video),
+            video_shift=writers[video].shift,
+            sound_shift=writers[audio].shift if audio is not None else Fraction(0),
+            keyframe=search.keyframe,
+            is_odd=search.is_odd,
+        )
+        if search.rows is None:
+            return excerpt
+        return _by_decoder(excerpt, search, writers[video], need, info, check)
+
+
+def _by_decoder(
+    excerpt: Excerpt, search: _Search, file: PacketFile, need: Need, info: MediaInfo, check: Callable[[], None]
+) -> Excerpt | None:
+    """Find out from the decoder which pictures there are, and when each is shown; None if they begin too late.
+
+    Raises:
+        SourceError: ``undecodable``; the source gives no times that can be trusted; ``short_source``.
+    """
+    tick, frame = info.video.time_base, info.video.frame_seconds / info.video.time_base
+    rows = search.rows or []
+    with open_media(excerpt.video, EXCERPT_FORMATS, is_as_stored=True) as numbered:
+        order = [file.place(time) for time in decoded_order(numbered)]
+    shown = [place for place, number in enumerate(order) if 0 <= number < len(rows) and not rows[number].is_hidden]
+    times = times_of(rows, [order[place] for place in shown], frame) if min(order, default=-1) >= 0 else None
+    if times is None:
+        words = f"{info.called} gives no times for its pictures that can be trusted"
+        raise SourceError(Reason.UNDECODABLE, words)
+    if times[0] * tick > need.first and excerpt.keyframe > info.video.zero:
+        return None
+    end = (times[-1] + frame) * tick
+    if not search.saw_beyond and not info.has_after and need.end > end + need.tolerance:
+        missing = float(need.end - end)
+        raise SourceError(Reason.SHORT_SOURCE, f"{info.called} ends {missing:.3f} s before the clip does")
+    first = max(0, bisect.bisect_right(times, floor(need.first / tick)) - 1)
+    stop = bisect.bisect_right(times, floor(need.last / tick))
+    with open_media(excerpt.video, EXCERPT_FORMATS, is_as_stored=True) as numbered:
+        in_order = excerpt.video.with_suffix(".ordered")
+        writer = PacketFile(in_order, numbered.streams.video[0], ranks_of(order, len(rows)))
+        for packet in numbered.demux(numbered.streams.video[0]):
+            if packet.size:
+                writer.write(packet)
+        writer.close()
+    in_order.replace(excerpt.video)
+    places = tuple(writer.time(place) for place in shown[first:stop])
+    found = attrs.evolve(excerpt, pictures=tuple(times[first:stop]), places=places, time_base=writer.time_base)
+    if found.sound is None:
+        return found
+    shift = copy_own_sound(info, need, found.sound, check)  # with the times that FFmpeg fills in
+    return attrs.evolve(found, sound=found.sound if shift is not None else None, sound_shift=shift or Fraction(0))
 
 
 def _with_sound(excerpt: Excerpt, info: MediaInfo, need: Need, target: Path) -> Excerpt:
@@ -345,13 +432,16 @@ def _with_sound(excerpt: Excerpt, info: MediaInfo, need: Need, target: Path) -> 
     return excerpt if shift is None else attrs.evolve(excerpt, sound=path, sound_shift=shift)
 
 
-def make_excerpt(info: MediaInfo, need: Need, target: Path, check: Callable[[], None] = lambda: None) -> Excerpt:
+def make_excerpt(
+    info: MediaInfo, need: Need, target: Path, is_numbered: bool = False, check: Callable[[], None] = lambda: None
+) -> Excerpt:
     """Copy what a clip needs. Blocks; have a reader do it.
 
     Args:
         info: The probed source.
         need: What the clip needs.
         target: Where: its suffix is replaced by ``.video`` and ``.sound``.
+        is_numbered: Whether the decoder is asked which pictures there are, as the packets don't tell.
         check: Called every few packets; raises to end the work early.
 
     Raises:
@@ -362,7 +452,7 @@ def make_excerpt(info: MediaInfo, need: Need, target: Path, check: Callable[[], 
     for back in (None,) if info.is_piece else (*SEEK_BACK, None):
         if back is not None and need.begin - back <= info.video.zero:
             continue  # as good as from the start
-        excerpt = _scan(info, need, back, target, check)
+        excerpt = _scan(info, need, back, target, is_numbered, check)
         if excerpt is not None:
             return _with_sound(excerpt, info, need, target)
     raise SourceError(Reason.UNDECODABLE, f"{info.called} has no keyframe before the clip")

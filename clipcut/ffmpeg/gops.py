@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from clipcut.ffmpeg.excerpt import SEEK_BACK, seek
+from clipcut.ffmpeg.excerpt import SEEK_BACK
 from clipcut.ffmpeg.h264 import drops_what_is_waiting, slice_pps
 from clipcut.ffmpeg.mux import REORDER_FRAMES
 from clipcut.ffmpeg.nal import IDR, SLICE, kind, units
 from clipcut.ffmpeg.need import Need
 from clipcut.ffmpeg.parameters import Form, form_of
-from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, file_identity, open_media, shown_pts
+from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, file_identity, open_media, seek, shown_pts
 from clipcut.smart import Copy, Picture, Why, find_copy, limits_of, pays, places_of
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
 """Packets of one stream into a small file of their own, with PyAV: what is cut out is neither decoded nor encoded."""
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -35,8 +36,13 @@ class PacketFile:
     may stand still, run back or be guessed by the demuxer, which a muxer refuses; so they are counted up here.
     """
 
-    def __init__(self, path: Path, source: "Stream") -> None:
+    def __init__(self, path: Path, source: "Stream", places: Iterable[int] | None = None) -> None:
         """Begin a file at ``path`` for a stream of an open source.
+
+        Args:
+            path: The file.
+            source: The stream.
+            places: Each packet's place in an order, which is then its time; None for the times that the source says.
 
         Raises:
             SourceError: ``refused``; its codec is none that is opened.
@@ -53,7 +59,9 @@ class PacketFile:
         self._ticks: int | None = None
         self._step = ceil(_STEP / self._tick)
         self._count = 0
+        self._places = iter(places) if places is not None else None
         self._last_key = -1
+        self._has_shown = False
 
     def write(self, packet: "Packet") -> None:
         """Put a packet in, and leave it with the file's timestamps.
@@ -62,11 +70,15 @@ class PacketFile:
             SourceError: ``ffmpeg``; the muxer refuses it, which is no fault of the source.
         """
         pts = packet.pts if packet.pts is not None else packet.dts
+        if self._places is not None:
+            pts = next(self._places) * self._step
         if self._ticks is None:
-            self._ticks = self._begin - pts
+            self._ticks = self._begin - (pts if self._places is None else 0)
         dts = self._count * self._step if self._begin else pts + self._ticks
-        # an edit list may hide what the decoder needs for what comes after: that is put before all that is wanted
-        packet.pts, packet.dts = dts if packet.is_discard and self._begin else pts + self._ticks, dts
+        # among others an edit list may hide what the decoder needs for what comes after: that is put before all of them
+        is_apart = packet.is_discard and self._has_shown and self._begin and self._places is None
+        packet.pts, packet.dts = dts if is_apart else pts + self._ticks, dts
+        self._has_shown = self._has_shown or not packet.is_discard
         packet.is_keyframe = packet.is_keyframe and packet.pts > self._last_key  # NUT's index holds no others
         self._last_key = packet.pts if packet.is_keyframe else self._last_key
         packet.stream = self._stream
@@ -78,6 +90,14 @@ class PacketFile:
         """Finish the file."""
         with _blaming_nobody():
             self._container.close()
+
+    def time(self, place: int) -> int:
+        """Return the time in the file, in its own ticks, of the packet with a place."""
+        return int((self._begin + place * self._step) * self._tick / self.time_base)
+
+    def place(self, time: int) -> int:
+        """Return which place a time stands for; less than 0 for none."""
+        return (time - self.time(0)) // (self.time(1) - self.time(0))
 
     @property
     def shift(self) -> Fraction:
@@ -106,13 +126,17 @@ def _blaming_nobody() -> Iterator[None]:
 class PacketFiles:
     """A file for each stream of an excerpt; all are finished when the block is left."""
 
-    def __init__(self, target: Path, video: "Stream", audio: "Stream | None") -> None:
-        """Begin the files: at ``target``, with the suffix ``.video`` and, if there is sound, ``.sound``."""
+    def __init__(self, target: Path, video: "Stream", audio: "Stream | None", *, is_numbered: bool = False) -> None:
+        """Begin the files: at ``target``, with the suffix ``.video`` and, if there is sound, ``.sound``.
+
+        ``is_numbered`` gives each video packet its number for a time.
+        """
+        self._is_numbered = is_numbered
         self.paths = {video: target.with_suffix(".video")}
         if audio is not None:
             self.paths[audio] = target.with_suffix(".sound")
         self.streams = tuple(self.paths)
-        self._open = {stream: PacketFile(path, stream) for stream, path in self.paths.items()}
+        self._open = {stream: self._new(stream) for stream in self.streams}
 
     def __enter__(self) -> Self:
         """Use the files in a block."""
@@ -135,4 +159,8 @@ class PacketFiles:
     def restart(self, stream: "Stream") -> None:
         """Forget what was written of a stream: on disk, so that a group of pictures of any length costs no memory."""
         self._open[stream].close()
-        self._open[stream] = PacketFile(self.paths[stream], stream)
+        self._open[stream] = self._new(stream)
+
+    def _new(self, stream: "Stream") -> PacketFile:
+        is_numbered = self._is_numbered and stream.type == "video"
+        return PacketFile(self.paths[stream], stream, itertools.count() if is_numbered else None)

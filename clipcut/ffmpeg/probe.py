@@ -18,6 +18,7 @@ import attrs
 from clipcut.errors import Reason, SourceError, raise_if_machine
 from clipcut.ffmpeg.need import There
 from clipcut.ffmpeg.pyav import exact, open_input
+from clipcut.ffmpeg.shown import First, first_picture
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -66,6 +67,8 @@ class VideoInfo:
         transfer: FFmpeg's number of the transfer curve; 2 if the file doesn't say.
         is_interlaced: Whether its pictures are made of two fields.
         is_still: Whether it is one picture, held for as long as a slot needs it.
+        is_untimed: Whether its container never says when a picture is shown, and decoding changes their order.
+        delay: By how many ticks pictures are shown later than they are decoded, where the container doesn't say it.
     """
 
     index: int
@@ -83,6 +86,8 @@ class VideoInfo:
     transfer: int = 2
     is_interlaced: bool = False
     is_still: bool = False
+    is_untimed: bool = False
+    delay: int = 0
 
     @property
     def is_hdr(self) -> bool:
@@ -179,12 +184,12 @@ def file_identity(path: Path) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def open_media(
-    path: Path, formats: str = INPUT_FORMATS, *, is_packets_only: bool = False
+    path: Path, formats: str = INPUT_FORMATS, *, is_packets_only: bool = False, is_as_stored: bool = False
 ) -> Iterator["InputContainer"]:
     """Open a regular file for demuxing, if it has one of the given container formats.
 
     For its packets alone no picture need be decoded, where the container's head says what they are: that takes most of
-    the time.
+    the time. ``is_as_stored`` has no time made up that the container doesn't give.
 
     Raises:
         SourceError: ``missing_file`` or ``undecodable``; also when reading inside the block meets broken data.
@@ -197,6 +202,8 @@ def open_media(
         options = {"protocol_whitelist": "file", "format_whitelist": formats, "codec_whitelist": CODECS, **_LOOK}
         if is_packets_only:
             options |= {"probesize": "5000", "analyzeduration": "1", "fpsprobesize": "0"}
+        if is_as_stored:
+            options["fflags"] = "+nofillin"
         with open_input(path, options, form=_still_format(path)) as container:
             yield container
     except (FileNotFoundError, NotADirectoryError) as exc:
@@ -237,6 +244,18 @@ def chosen_audio(container: "InputContainer") -> "Stream | None":
     return _choose(list(container.streams.audio))
 
 
+def seek(container: "InputContainer", stream: "Stream", seconds: Fraction, of: "VideoInfo | AudioInfo") -> bool:
+    """Go to a keyframe at or before a moment in seconds; False if the file can't."""
+    import av  # noqa: PLC0415
+
+    ticks = int(seconds / of.time_base)
+    try:
+        container.seek(ticks, stream=stream)
+    except av.FFmpegError:
+        return False  # some demuxers refuse a place past their end; the next try begins earlier
+    return True
+
+
 def parse_rotation(lines: Sequence[str], index: int) -> int:
     """Read the angle of a stream's display matrix from FFmpeg's own description of a file, as PyAV doesn't tell it.
 
@@ -264,15 +283,22 @@ def shown_pts(packet: "Packet", codec: str) -> int | None:
     return packet.pts if _is_shown(packet, codec) else None
 
 
-def _find_zero(container: "InputContainer", stream: "Stream", codec: str, path: Path) -> tuple[int, bool]:
-    """Find the presentation time of the first picture, from the first keyframe on; and whether it is sure."""
+def _find_zero(container: "InputContainer", stream: "Stream", codec: str, path: Path) -> tuple[int | None, bool]:
+    """Find the presentation time of the first picture, from the first keyframe on; and whether it is sure.
+
+    None where the decoder has to tell: a picture has no time, or is shown before the first keyframe, as those of an
+    open group are; whether they can be decoded without the group before it differs.
+    """
     zero: int | None = None
-    has_keyframe = False
+    has_keyframe, leads = False, None
     for count, packet in enumerate(container.demux(stream)):
-        has_keyframe = has_keyframe or packet.is_keyframe
-        pts = shown_pts(packet, codec)
-        if has_keyframe and pts is not None:
-            zero = pts if zero is None else min(zero, pts)
+        if packet.is_keyframe and not has_keyframe:
+            has_keyframe, leads = True, packet.pts if not packet.is_discard else None
+        if packet.size and has_keyframe and not packet.is_discard:
+            if packet.pts is None or (leads is not None and packet.pts < leads):
+                return None, True
+            pts = shown_pts(packet, codec)
+            zero = min(pts, zero if zero is not None else pts) if pts is not None else zero
         if zero is not None and packet.dts is not None and packet.dts > zero:
             return zero, True
         if count > _HEAD_PACKETS:
@@ -280,6 +306,14 @@ def _find_zero(container: "InputContainer", stream: "Stream", codec: str, path: 
     if zero is None:
         raise SourceError(Reason.NO_VIDEO, f"{path} has a video stream, but no picture in it")
     return zero, False
+
+
+def _decoded_zero(path: Path, index: int, frame: Fraction, *, is_untimed: bool) -> First:
+    with open_media(path, is_as_stored=True) as container:
+        found = first_picture(container, container.streams[index], frame, is_untimed=is_untimed)
+    if found is None:
+        raise SourceError(Reason.UNDECODABLE, f"{path} gives no times for its first pictures that can be trusted")
+    return found
 
 
 def _video_info(container: "InputContainer", path: Path) -> tuple[VideoInfo, bool]:
@@ -293,7 +327,13 @@ def _video_info(container: "InputContainer", path: Path) -> tuple[VideoInfo, boo
     if not context.width or not context.height or time_base is None:
         raise SourceError(Reason.UNDECODABLE, f"{path}: the size of the picture can't be found out")
     rate = exact(stream.average_rate) or exact(stream.base_rate)
-    zero, is_sure = _find_zero(container, stream, context.name, path)
+    frame_seconds = 1 / rate if rate else Fraction(1, 25)
+    is_untimed = container.format.name == "avi" and not context.codec.intra_only
+    zero, is_sure = (None, True) if is_untimed else _find_zero(container, stream, context.name, path)
+    delay = 0
+    if zero is None:
+        first = _decoded_zero(path, stream.index, frame_seconds / time_base, is_untimed=is_untimed)
+        zero, delay = first.time, first.delay
     video = VideoInfo(
         index=stream.index,
         codec=context.name,
@@ -303,13 +343,15 @@ def _video_info(container: "InputContainer", path: Path) -> tuple[VideoInfo, boo
         height=context.height,
         sample_aspect=exact(stream.sample_aspect_ratio) or Fraction(1),
         rotation=0,
-        frame_seconds=1 / rate if rate else Fraction(1, 25),
+        frame_seconds=frame_seconds,
         pixel_format=context.pix_fmt,
         full_range=context.color_range == 2,
         matrix=int(context.colorspace),
         transfer=int(context.color_trc),
         is_interlaced=int(context.field_order) > 1,
         is_still=container.format.name in [name for _, name in _STILLS],
+        is_untimed=is_untimed,
+        delay=delay,
     )
     return video, is_sure
 

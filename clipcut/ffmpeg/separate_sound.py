@@ -1,7 +1,7 @@
-"""The sound of a source that has it in a file of its own: what a clip needs of it, in a small file."""
+"""The sound that a clip needs, in a small file, where it can't be copied along with the picture."""
 
 import bisect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.need import SOUND_LEAD, SOUND_MARGIN, Need, Side, UncoveredError
 from clipcut.ffmpeg.packets import PacketFile
-from clipcut.ffmpeg.probe import INPUT_FORMATS, SOUND_FORMATS, AudioInfo, MediaInfo, open_media
+from clipcut.ffmpeg.probe import INPUT_FORMATS, SOUND_FORMATS, AudioInfo, MediaInfo, open_media, seek
 
 if TYPE_CHECKING:
     from av.packet import Packet
 
+
+_BACK = Fraction(2)
+"""How many seconds before sound that is needed to go; where that is not far enough, all is read from the beginning."""
 
 _SEAM = Fraction(1, 15)
 """How many seconds sound may be away from where a segment's begin must be: three packets of AAC."""
@@ -46,6 +49,38 @@ def copy_sound(info: MediaInfo, need: Need, path: Path) -> Fraction | None:
     if audio.has_after and (reach is None or reach[1] < end):
         raise UncoveredError(Side.AFTER, is_sound=True)
     return writer.shift - audio.offset if reach is not None and reach[2] else None
+
+
+def copy_own_sound(info: MediaInfo, need: Need, path: Path, check: Callable[[], None]) -> Fraction | None:
+    """Copy the packets of a clip's sound out of the file with the picture into a file at ``path``.
+
+    Returns:
+        By how many seconds the file's timestamps are later than the source's; None if there is nothing in it.
+    """
+    audio = info.audio
+    if audio is None or need.sound is None:
+        return None
+    wanted = (need.sound[0] - SOUND_LEAD, need.sound[1])
+    for back in (_BACK, None):
+        with open_media(info.path) as source:
+            stream = source.streams[audio.index]
+            if back is not None and (info.is_piece or not seek(source, stream, wanted[0] - back, audio)):
+                continue
+            writer = PacketFile(path, stream)
+            try:
+                reach = _copy_range(_checked(source.demux(stream), check), audio, wanted, writer)
+            finally:
+                writer.close()
+        if back is None or (reach is not None and reach[0] <= wanted[0]):
+            return writer.shift if reach is not None and reach[2] else None
+    return None
+
+
+def _checked(packets: "Iterable[Packet]", check: Callable[[], None]) -> "Iterator[Packet]":
+    for count, packet in enumerate(packets):
+        if count % 64 == 0:
+            check()
+        yield packet
 
 
 def _watched(
