@@ -214,7 +214,7 @@ class Render:
                 readers=readers,
                 probe=cutter.probe,
                 listener=self.listener,
-                keep=shelf.segments if shelf is not None else lambda _: None,
+                keep=shelf.segments if shelf is not None else None,
             )
             cutter.remote = Remote(plan=self.job.plan, environ=os.environ, bench=bench)
             yield cutter

@@ -150,7 +150,8 @@ class Segments:
     def _key(self, item: "Item") -> str:
         secret = (known_address(item.key.url), item.key.iv.hex()) if item.key is not None else None
         resource = item.resource
-        return self.prefix + digest(known_address(resource.url), resource.byte_range, secret, item.is_head)[:32]
+        known = (known_address(resource.url), resource.byte_range, secret)
+        return self.prefix + digest(known, item.place, item.is_head)[:32]
 
     async def find(self, item: "Item", path: Path) -> bool:
         """Put a segment at ``path``, if it is here; return whether it is."""

@@ -139,3 +139,9 @@ class Answer:
     zone: Zone
     status: int = 200
     headers: Mapping[str, str] = attrs.field(repr=False)
+
+    @property
+    def validator(self) -> str | None:
+        """What tells the thing from a later one: a strong ETag, else the time of its last change; None if neither."""
+        tag = self.headers.get("etag", "")
+        return tag if tag.startswith('"') else self.headers.get("last-modified")

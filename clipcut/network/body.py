@@ -8,7 +8,7 @@ from typing import Protocol
 import trio
 
 from clipcut.errors import Reason, SourceError, raise_if_machine
-from clipcut.network.ask import Ask, Patience
+from clipcut.network.ask import Answer, Ask, Patience
 from clipcut.network.http import Reply
 
 MAX_SKIP = 64 * 1024 * 1024
@@ -102,6 +102,14 @@ def total_size(value: str) -> int | None:
     """Return how long the whole is that a ``Content-Range`` is a part of; None if it doesn't say."""
     text = value.rpartition("/")[2].strip()
     return int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else None
+
+
+def whole_size(answer: Answer) -> int | None:
+    """Return how long the whole is that an answer brings, or brings a range of; None if it doesn't say."""
+    if answer.status == 206:
+        return total_size(answer.headers.get("content-range", ""))
+    length = answer.headers.get("content-length", "")
+    return int(length[:20]) if length.isascii() and length.isdigit() else None
 
 
 class Window:

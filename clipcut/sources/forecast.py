@@ -15,6 +15,7 @@ from clipcut.sources.file.video import FileVideo
 from clipcut.sources.remote import Remote
 from clipcut.sources.remote_video import WholeFile
 from clipcut.sources.segments.part import Span
+from clipcut.sources.segments.sample import sample_of
 from clipcut.sources.segments.stage import HEAD, Item
 from clipcut.sources.segments.video import SegmentedVideo
 
@@ -140,6 +141,9 @@ def _segments(video: SegmentedVideo, edits: Sequence[Edit], count: _Count) -> It
     """Yield what each clip of a video in segments would cost."""
     wanted = [[item for part in video.split(edit) for item in _items(part.picture, part.sound)] for edit in edits]
     users = Counter(item for items in wanted for item in set(items))
+    for track in (video.tracks.video, video.tracks.audio):
+        if track is not None and (sample := sample_of(track)) is not None:
+            _count_item(sample, count)
     for edit, items in zip(edits, wanted, strict=True):
         heads = [head for part in video.split(edit) if (head := _head(video, part.picture)) is not None]
         for item in [*heads, *items]:
@@ -167,8 +171,7 @@ def _items(picture: Span, sound: Span | None) -> Iterator[Item]:
 
 def _head(video: SegmentedVideo, picture: Span) -> Item | None:
     """Return the begin of the segment that tells where a run's time begins; None if it is fetched whole anyway."""
-    segment = next((segment for segment in picture.segments if not segment.is_gap), picture.segments[0])
-    item = picture.track.item(segment)
+    item = picture.track.item(picture.track.first(picture.segments[0].run))
     return None if video.stage.is_expected(item) else item.head()
 
 

@@ -9,7 +9,7 @@ from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
 from clipcut.network.addresses import Zone
 from clipcut.network.ask import Access, Answer, Ask
-from clipcut.network.body import total_size
+from clipcut.network.body import whole_size
 from clipcut.network.fetch import Fetcher
 from clipcut.sources.file.layout import CHUNK
 from clipcut.sources.hls.load import unpack
@@ -88,19 +88,10 @@ async def _fetch_head(fetcher: Fetcher, access: Access, led_by: Zone | None, tol
         led_by=led_by,
     )
     head, answer = await fetcher.fetch_bytes(ask, told)
-    takes_ranges = answer.status == 206
-    length = answer.headers.get("content-length", "")
-    declared = int(length) if length.isascii() and length.isdigit() else None
     return File(
         head=head,
-        size=total_size(answer.headers.get("content-range", "")) if takes_ranges else declared,
-        takes_ranges=takes_ranges,
-        validator=_validator(answer),
+        size=whole_size(answer),
+        takes_ranges=answer.status == 206,
+        validator=answer.validator,
         answer=answer,
     )
-
-
-def _validator(answer: Answer) -> str | None:
-    """Return what tells this file from a later one: a strong ETag, else the time of its last change."""
-    tag = answer.headers.get("etag", "")
-    return tag if tag.startswith('"') else answer.headers.get("last-modified")

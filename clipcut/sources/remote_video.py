@@ -1,8 +1,9 @@
 """One network source of a render: found out once what it is, whatever form it has, and shared by its clips."""
 
 import contextlib
+import hashlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,7 +29,8 @@ from clipcut.sources.file.video import FileVideo, open_file_video
 from clipcut.sources.hls.load import TrackLoader
 from clipcut.sources.opening import File, Playlist, open_source
 from clipcut.sources.resolve import Media
-from clipcut.sources.segments.stage import Kept, Shadow, Stage
+from clipcut.sources.segments.sample import Sampler
+from clipcut.sources.segments.stage import Item, Kept, Shadow, Stage
 from clipcut.sources.segments.track import Tracks
 from clipcut.sources.segments.video import SegmentedVideo
 from clipcut.sources.shared import Shared
@@ -54,7 +56,8 @@ class Bench:
         readers: Who opens media.
         probe: Looks into a local file, and finds out how its picture is turned.
         listener: Is told of sources that were found.
-        keep: Returns where the segments of a source are kept for a render after a kill; None for nowhere.
+        keep: Returns where the segments of a source are kept for a render after a kill; None where nothing is kept,
+            so that nobody asks what a source is known by.
         only_looks: Whether nothing but playlists and indexes is fetched, as nothing is going to be cut.
     """
 
@@ -66,7 +69,7 @@ class Bench:
     readers: Readers
     probe: Callable[[Path], Awaitable[MediaInfo]]
     listener: Listener
-    keep: Callable[[str], Kept | None] = lambda _: None
+    keep: Callable[[str], Kept] | None = None
     only_looks: bool = False
     numbers: "itertools.count[int]" = attrs.field(factory=itertools.count)
 
@@ -146,7 +149,8 @@ class RemoteVideo:
     async def identity(self, edit: Edit, told: Told) -> str | None:
         """Return what the source is known by, as far as a clip is cut from it; None if it can't be told from another.
 
-        A file is known by its address and what its server says of its state, a playlist by all that is in it.
+        A file is known by its address, its begin and what its server says of its state, a playlist by its address, all
+        that is in it, and what was seen of its first segment.
 
         Raises:
             SourceError: The source can't be had or used.
@@ -189,16 +193,26 @@ class RemoteVideo:
             threads=self._bench.threads,
         )
         tracks = await loader.load(found.data, found.answer, told)
+        sampler = Sampler(fetcher=self._bench.fetcher, access=access)
+        if self._bench.keep is not None:
+            tracks = await sampler.sample(tracks, told)
         known = tracks.identity(is_silent=False)
         identity = digest(known, *_address_facts(access)) if known is not None else None
-        return await self._segmented(access, tracks, "HLS", identity)
+        return await self._segmented(access, tracks, "HLS", identity, brought=sampler.brought)
 
     async def _segmented(
-        self, access: Access, tracks: Tracks, form: str, identity: str | None, shadow: Shadow | None = None
+        self,
+        access: Access,
+        tracks: Tracks,
+        form: str,
+        identity: str | None,
+        *,
+        shadow: Shadow | None = None,
+        brought: Mapping[Item, bytes] | None = None,
     ) -> SegmentedVideo:
         bench, folder = self._bench, await self._bench.new_folder()
-        kept = bench.keep(identity) if identity is not None else None
-        stage = Stage(bench.fetcher, access, folder, bench.nursery, bench.threads, shadow, kept)
+        kept = bench.keep(identity) if identity is not None and bench.keep is not None else None
+        stage = Stage(bench.fetcher, access, folder, bench.nursery, bench.threads, shadow, kept, brought)
         video = SegmentedVideo(
             tracks=tracks,
             name=redact_url(access.url),
@@ -227,7 +241,8 @@ class RemoteVideo:
         layout = await find_layout(found.head, file.size, read)
         if isinstance(layout, Fragmented) and isinstance(file, RangedFile):
             tracks = fragment_tracks(layout, file)
-            return await self._segmented(access, tracks, "fragments", _file_identity(access, found), file)
+            identity = _file_identity(access, found)
+            return await self._segmented(access, tracks, "fragments", identity, shadow=file)
         if self._bench.only_looks and not isinstance(layout, Indexed):
             return WholeFile(redact_url(access.url), file.size, len(found.head))
         video = await open_file_video(
@@ -279,7 +294,8 @@ def _file_identity(access: Access, found: File) -> str | None:
     """Return what a file is known by; None where its server says nothing that would tell it from a later one."""
     if found.validator is None or found.size is None:
         return None
-    return digest("file", *_address_facts(access), found.size, found.validator)
+    head = hashlib.sha256(found.head).hexdigest()
+    return digest("file", *_address_facts(access), found.size, found.validator, head)
 
 
 def _address_facts(access: Access) -> tuple[object, ...]:

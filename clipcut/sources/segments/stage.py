@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +46,7 @@ class Item:
         key: What it is encrypted with; None if it isn't.
         is_head: Whether it is the begin of something: it may be shorter than asked for, and ends in the middle.
         what: What it is, for messages.
+        place: What it is in its video: of several with addresses that differ in a credential only, which one.
         led_by: The zone of the playlist that names it; None for the user, who named the file that it is a range of.
         if_range, of_size: What that file's validator and length must still be.
     """
@@ -54,6 +55,7 @@ class Item:
     key: Key | None
     is_head: bool = False
     what: str = attrs.field(eq=False)
+    place: tuple[str, int] = attrs.field(default=("", 0), eq=False)
     led_by: Zone | None = attrs.field(eq=False)
     if_range: str | None = attrs.field(default=None, eq=False, repr=False)
     of_size: int | None = attrs.field(default=None, eq=False)
@@ -93,6 +95,7 @@ class Stage:
         threads: trio.CapacityLimiter,
         shadow: Shadow | None = None,
         kept: Kept | None = None,
+        brought: Mapping[Item, bytes] | None = None,
     ) -> None:
         """Stage nothing yet.
 
@@ -104,7 +107,9 @@ class Stage:
             threads: A place for each thread.
             shadow: Has what was fetched before, so that it isn't fetched once more; None if nothing was.
             kept: Has what an earlier render had fetched, and keeps what this one fetches; None for neither.
+            brought: What was fetched before, as it came; None for nothing.
         """
+        self._brought = brought or {}
         self._kept = kept
         self._shadow = shadow
         self._fetcher = fetcher
@@ -210,12 +215,15 @@ class Stage:
 
     async def _bring(self, item: Item, ask: Ask, sink: SegmentSink, told: Told) -> None:
         """Fetch an item, or take it from what was fetched before."""
+        data = self._brought.get(item)
         if self._shadow is not None and item.resource.byte_range is not None and self.is_known(item):
-            await sink.restart()
-            await sink.write(await self._shadow.take(*item.resource.byte_range))
-            await sink.finish()
-        else:
+            data = await self._shadow.take(*item.resource.byte_range)
+        if data is None:
             await self._fetcher.fetch(ask, sink, told)
+            return
+        await sink.restart()
+        await sink.write(data)
+        await sink.finish()
 
     async def _key(self, key: Key, led_by: Zone | None, told: Told) -> bytes:
         """Return a key, fetched once, and never written anywhere."""

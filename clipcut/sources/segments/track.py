@@ -20,6 +20,7 @@ class Track:
         playlist: Its segments.
         led_by: The zone that it came from: what it names is seen as named from there.
         noun: What its segments are called in messages.
+        sample: What was seen of its media, in one word; None if nothing was. See ``sample.py``.
         keeps_places: Whether its segments must lie where they lie in the file that they are ranges of.
         if_range, of_size: The validator and length of the file that its segments are ranges of, where it is one.
     """
@@ -30,16 +31,33 @@ class Track:
     if_range: str | None = attrs.field(default=None, repr=False)
     of_size: int | None = None
     keeps_places: bool = False
+    sample: str | None = None
+
+    @property
+    def identity(self) -> str | None:
+        """What it is known by: all that its playlist says, and what was seen of its media.
+
+        None while the playlist may still change, or if nothing was seen: many a video has the names of another.
+        """
+        found = self.playlist.identity
+        return digest(found, self.sample) if found is not None and self.sample is not None else None
+
+    def first(self, run: int) -> Segment:
+        """Return the segment that tells where a run's time begins: the first that there is."""
+        segments = self.playlist.runs[run]
+        return next((segment for segment in segments if not segment.is_gap), segments[0])
 
     def item(self, segment: Segment) -> Item:
         """Return a segment as something to stage."""
-        return self._item(segment.resource, segment.key, f"{self.noun} {segment.number}")
+        what = f"{self.noun} {segment.number}"
+        return self._item(segment.resource, segment.key, what, (self.noun, segment.number))
 
-    def _item(self, resource: Resource, key: Key | None, what: str) -> Item:
+    def _item(self, resource: Resource, key: Key | None, what: str, place: tuple[str, int]) -> Item:
         return Item(
             resource=resource,
             key=key,
             what=what,
+            place=place,
             led_by=self.led_by,
             if_range=self.if_range,
             of_size=self.of_size,
@@ -52,7 +70,7 @@ class Track:
         if init is None:
             return items
         what = f"the initialization section of {self.noun} {segments[0].number}"
-        return [self._item(init.resource, init.key, what), *items]
+        return [self._item(init.resource, init.key, what, (f"init of {self.noun}", segments[0].run)), *items]
 
 
 @attrs.frozen(kw_only=True)
@@ -70,12 +88,9 @@ class Tracks:
     height: int | None
 
     def identity(self, *, is_silent: bool) -> str | None:
-        """Return what the video is known by: all that its playlists say; that of the sound only where it is wanted.
-
-        None while one of them may still change.
-        """
+        """Return what the video is known by, separate sound only where it is wanted; None if it can't be known."""
         wanted = [self.video, *([self.audio] if self.audio is not None and not is_silent else [])]
-        found = [track.playlist.identity for track in wanted]
+        found = [track.identity for track in wanted]
         return digest("segments", *found) if None not in found else None
 
 

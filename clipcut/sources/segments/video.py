@@ -109,8 +109,7 @@ class SegmentedVideo:
 
     async def _find_origin(self, run: int, track: Track, told: Told) -> Origin:
         """Look into the run's first segment: all of it if a clip needs it in any case, else its head."""
-        segments = track.playlist.runs[run]
-        segment = next((segment for segment in segments if not segment.is_gap), segments[0])
+        segment = track.first(run)
         is_whole = self.stage.is_expected(track.item(segment))
         info = await self._look(run, track, segment, told, is_whole=is_whole)
         if not is_whole and (info is None or not info.is_zero_sure):
