@@ -4,6 +4,7 @@ Picture: packets are remuxed by PyAV with timestamps of whole frames. Sound: raw
 one FFmpeg that encodes them once for the whole output.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -18,12 +19,14 @@ from clipcut.ffmpeg.judge import Said, judge
 from clipcut.ffmpeg.mux import Master, VideoTrack, mux, verify
 from clipcut.ffmpeg.process import Completed, Feed, open_feed, run
 from clipcut.ffmpeg.readback import Span
+from clipcut.joints import Passing, runs_on
 from clipcut.limits import Limits
 from clipcut.plan import Plan
-from clipcut.results import CutFile, SpanHashes
+from clipcut.results import ClipResult, SpanHashes
 
 T = TypeVar("T")
-_CHUNK = 1 << 20
+_CHUNK = 1 << 17
+"""How many samples are read at a time."""
 
 
 @attrs.frozen(kw_only=True)
@@ -35,14 +38,14 @@ class Assembly:
         ffmpeg: The program that encodes the sound.
         folder: The private work folder.
         limits: Whose thread places are used.
-        pieces: Waits for a clip's finished pieces, by index.
+        clip: Waits for a clip that is done, by index.
     """
 
     plan: Plan
     ffmpeg: str
     folder: Path
     limits: Limits
-    pieces: Callable[[int], Awaitable[tuple[CutFile, ...]]]
+    clip: Callable[[int], Awaitable[ClipResult]]
 
     _track: VideoTrack = attrs.field(init=False)
 
@@ -71,16 +74,29 @@ class Assembly:
             async with open_feed(sound_argv(self.ffmpeg, self.plan.output.audio, self._sound, mix_with)) as feed:
                 if replaces:
                     await self._send_sound(feed, track_sound, self.plan.samples)
-                for edit in self.plan.edits:
-                    for cut in await self.pieces(edit.index):
-                        await self._in_thread(self._track.append, cut.video, cut.frames)
-                        if not replaces:
-                            await self._send_sound(feed, cut.sound, cut.samples)
-                        await self._in_thread(remove_cut, cut)
+                await self._take_clips(feed, takes_sound=not replaces)
                 _check_sound(await feed.finish())
         finally:
             with trio.CancelScope(shield=True):
                 await self._in_thread(self._track.close)
+
+    async def _take_clips(self, feed: Feed, *, takes_sound: bool) -> None:
+        before: ClipResult | None = None
+        passing: Passing | None = None
+        for edit in self.plan.edits:
+            result = await self.clip(edit.index)
+            goes_on = before is not None and runs_on(before, result, self.plan.output.audio.sample_rate)
+            if passing is not None:
+                await _send(feed, passing.end(fades_out=not goes_on))
+            passing = Passing(edit, self.plan.output.audio, fades_in=not goes_on) if takes_sound else None
+            for cut in result.cut:
+                await self._in_thread(self._track.append, cut.video, cut.frames)
+                if passing is not None:
+                    await self._send_sound(feed, cut.sound, cut.samples, passing.take)
+                await self._in_thread(remove_cut, cut)
+            before = result
+        if passing is not None:
+            await _send(feed, passing.end(fades_out=True))
 
     async def _soundtrack(self) -> Path | None:
         """Decode the soundtrack into exactly the output's samples; None if there is none."""
@@ -125,17 +141,17 @@ class Assembly:
         spans = [Span(edit.slot.start_frame, edit.slot.frames) for edit in self.plan.edits]
         return await self._in_thread(lambda: tuple(found.hashes(span) for span in spans))
 
-    async def _send_sound(self, feed: Feed, sound: Path | None, samples: int) -> None:
-        left = samples * self.plan.output.audio.channels * PCM_BYTES
-        if sound is not None:
-            async with await trio.open_file(sound, "rb") as file:
-                while left and (data := await file.read(min(left, _CHUNK))):
-                    await _send(feed, data)
-                    left -= len(data)
-        while left:
-            data = bytes(min(left, _CHUNK))
-            await _send(feed, data)
-            left -= len(data)
+    async def _send_sound(
+        self, feed: Feed, sound: Path | None, samples: int, shape: Callable[[bytes], bytes] = bytes
+    ) -> None:
+        """Send so many samples of a file, and silence where it has no more; ``shape`` makes of some what is sent."""
+        each = self.plan.output.audio.channels * PCM_BYTES
+        async with contextlib.AsyncExitStack() as stack:
+            file = await stack.enter_async_context(await trio.open_file(sound, "rb")) if sound is not None else None
+            for first in range(0, samples, _CHUNK):
+                size = min(_CHUNK, samples - first) * each
+                data = await file.read(size) if file is not None else b""
+                await _send(feed, shape(data.ljust(size, b"\0")))
 
     def _in_thread(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
         return trio.to_thread.run_sync(function, *args, limiter=self.limits.threads)

@@ -60,13 +60,13 @@ class Extraction:
         """Return the results that are there by now, in timeline order."""
         return tuple(result for result in self._results if result is not None)
 
-    async def pieces(self, index: int) -> tuple[CutFile, ...]:
-        """Wait for a clip's finished pieces."""
+    async def clip(self, index: int) -> ClipResult:
+        """Wait for a clip that is done."""
         await self._ready[index].wait()
         result = self._results[index]
         assert result is not None  # noqa: S101  _finish sets it before the event
         assert result.cut  # noqa: S101  a clip without any ends the render
-        return result.cut
+        return result
 
     async def run(self, cutter: Cutter) -> None:
         """Extract every clip.

@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from clipcut.ffmpeg.argv import PCM_BYTES, fade_samples
+from clipcut.ffmpeg.argv import PCM_BYTES
 from clipcut.ffmpeg.mux import copy_head, is_in_order
 from clipcut.ffmpeg.probe import MediaInfo
 from clipcut.plan import Edit, Slot
@@ -72,7 +72,7 @@ class Fills:
         frames = max(edit.slot.frames, ceil(LEAST_S * fps), 2 * made.frames if made is not None else 0)
         slot = Slot(start_frame=0, frames=frames, start_sample=0, samples=self._samples(frames))
         clip = attrs.evolve(edit.clip, gain_db=Fraction(0))
-        whole = attrs.evolve(edit, clip=clip, slot=slot, fades_in=False, fades_out=False, is_silent=False, part=99)
+        whole = attrs.evolve(edit, clip=clip, slot=slot, is_silent=False, part=99)
         found = await self.encode(whole, asset, True)
         is_fit = await trio.to_thread.run_sync(is_in_order, found.video, limiter=self.threads)
         self._made[name] = found if is_fit else None
@@ -93,18 +93,10 @@ class Fills:
         return CutFile(video, sound, edit.slot.frames, edit.slot.samples)
 
     def _sound(self, path: Path, edit: Edit) -> bytes:
-        """Return the first samples, with the clip's gain and its fades, as the encoder would have made them."""
-        audio, samples = self.output.audio, edit.slot.samples
+        """Return the first samples, with the clip's gain, as the encoder would have made them."""
         with path.open("rb") as file:
-            found = array("f", file.read(samples * audio.channels * PCM_BYTES))
-        if edit.clip.gain_db:
-            factor = 10 ** (float(edit.clip.gain_db) / 20)
-            found = array("f", (value * factor for value in found))
-        length = fade_samples(edit, audio)
-        for number in range(length):
-            for channel in range(audio.channels):
-                if edit.fades_in:
-                    found[number * audio.channels + channel] *= number / length
-                if edit.fades_out:
-                    found[(samples - 1 - number) * audio.channels + channel] *= (number + 1) / length
-        return found.tobytes()
+            found = file.read(edit.slot.samples * self.output.audio.channels * PCM_BYTES)
+        if not edit.clip.gain_db:
+            return found
+        factor = 10 ** (float(edit.clip.gain_db) / 20)
+        return array("f", (value * factor for value in array("f", found))).tobytes()

@@ -153,7 +153,7 @@ class Render:
 
     def _assembly(self, tool: Tool, folder: Path) -> Assembly:
         return Assembly(
-            plan=self.job.plan, ffmpeg=tool.path, folder=folder, limits=self.limits, pieces=self.extraction.pieces
+            plan=self.job.plan, ffmpeg=tool.path, folder=folder, limits=self.limits, clip=self.extraction.clip
         )
 
     @contextlib.asynccontextmanager

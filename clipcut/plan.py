@@ -63,7 +63,6 @@ class Edit:
         clip: The clip as written; ``clip.start`` is in source time.
         slot: Its place in the output.
         ladder: The rungs to try, best first; the last is the placeholder.
-        fades_in, fades_out: Whether its sound fades at its begin and end; not where it runs on from clip to clip.
         is_silent: Whether its sound isn't wanted: it is muted, or a soundtrack replaces it.
         part: Which part of the clip it is, from 0, where a clip is cut in several.
     """
@@ -72,8 +71,6 @@ class Edit:
     clip: Clip
     slot: Slot
     ladder: tuple[Rung, ...]
-    fades_in: bool = True
-    fades_out: bool = True
     is_silent: bool = False
     part: int = 0
 
@@ -148,15 +145,6 @@ def build_ladder(source: Source, base: Path) -> tuple[Rung, ...]:
     return (*rungs, Rung(Method.PLACEHOLDER))
 
 
-def _runs_on(clip: Clip, following: Clip) -> bool:
-    """Tell whether a clip goes on where the one before it ends, so that there is no cut to be heard."""
-    return (
-        clip.video_id == following.video_id
-        and clip.start + clip.length == following.start
-        and (clip.mute, clip.gain_db) == (following.mute, following.gain_db)
-    )
-
-
 def needs_network(plan: Plan) -> bool:
     """Tell whether a plan has anything to fetch."""
     return any(rung.method is Method.REMOTE for edit in plan.edits for rung in edit.ladder)
@@ -189,8 +177,6 @@ def build_plan(timeline: Timeline, base: Path) -> Plan:
                 samples=samples[index + 1] - samples[index],
             ),
             ladder=ladders[clip.video_id],
-            fades_in=index == 0 or not _runs_on(timeline.clips[index - 1], clip),
-            fades_out=index + 1 == len(timeline.clips) or not _runs_on(clip, timeline.clips[index + 1]),
             is_silent=clip.mute or (soundtrack is not None and soundtrack.mode == "replace"),
         )
         for index, clip in enumerate(timeline.clips)

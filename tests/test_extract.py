@@ -170,7 +170,7 @@ async def test_pieces_can_be_waited_for_in_any_order(autojump_clock: trio.testin
     order: list[int] = []
 
     async def wait(index: int) -> None:
-        await extraction.pieces(index)
+        await extraction.clip(index)
         order.append(index)
 
     async with trio.open_nursery() as nursery:

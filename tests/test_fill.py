@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import attrs
 import numpy as np
@@ -50,25 +49,14 @@ def edit_of(frames: int, index: int = 0) -> Edit:
     return attrs.evolve(edit, index=index, slot=slot)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param({}, id="both-fades"),
-        pytest.param({"fades_in": False}, id="no-fade-in"),
-        pytest.param({"fades_out": False}, id="no-fade-out"),
-        pytest.param({"gain_db": Fraction(-6)}, id="gain"),
-    ],
-)
-async def test_a_cut_placeholder_is_what_an_encoded_one_would_be(
-    tmp_path: Path, ffmpeg: str, change: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("gain", [0, -6])
+async def test_a_cut_placeholder_is_what_an_encoded_one_would_be(tmp_path: Path, ffmpeg: str, gain: int) -> None:
     """Sample by sample, and frame by frame; longer than the asset, which loops."""
     asset_path = make_source(tmp_path / "asset.mp4", ffmpeg=ffmpeg, source_id=3, seconds=2, width=320, height=180)
     asset, encoder = probe(asset_path), Encoder(ffmpeg, tmp_path)
     fills = Fills(OUTPUT, tmp_path, trio.CapacityLimiter(2), encoder.encode)
     edit = edit_of(73)
-    gain, fades = change.get("gain_db"), {name: value for name, value in change.items() if name != "gain_db"}
-    edit = attrs.evolve(edit, **fades, clip=attrs.evolve(edit.clip, gain_db=gain if gain is not None else Fraction(0)))
+    edit = attrs.evolve(edit, clip=attrs.evolve(edit.clip, gain_db=Fraction(gain)))
 
     cut = await fills.fill(edit, asset)
     wanted = await encoder.encode(edit, asset, False)

@@ -151,7 +151,7 @@ class ModelRender(Render):
 
     async def _join(self) -> None:
         for edit in self.job.plan.edits:
-            await self.extraction.pieces(edit.index)
+            await self.extraction.clip(edit.index)
 
 
 @attrs.define

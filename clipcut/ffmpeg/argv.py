@@ -312,32 +312,13 @@ def _exactly(samples: int) -> list[str]:
     return [f"apad=whole_len={samples}", f"atrim=end_sample={samples}"]
 
 
-def fade_samples(edit: Edit, audio: AudioProfile) -> int:
-    """Return how many samples a fade at either end of a clip has."""
-    return min(round_half_up(audio.fade_ms * audio.sample_rate / 1000), edit.slot.samples // 2)
-
-
-def _fades(edit: Edit, audio: AudioProfile) -> list[str]:
-    """Return the short fades that keep a cut from clicking; none where the sound runs on from clip to clip."""
-    samples, length = edit.slot.samples, fade_samples(edit, audio)
-    if not length:
-        return []
-    fades = [f"afade=t=in:ss=0:ns={length}"] if edit.fades_in else []
-    return fades + ([f"afade=t=out:ss={samples - length}:ns={length}"] if edit.fades_out else [])
-
-
 def sound_facts(edit: Edit) -> tuple[object, ...]:
     """Return what shapes a clip's sound beside its length; two that are alike in it sound alike."""
-    return edit.is_silent, edit.fades_in, edit.fades_out, edit.clip.gain_db
+    return edit.is_silent, edit.clip.gain_db
 
 
 def _sound_filters(edit: Edit, audio: AudioProfile) -> list[str]:
-    return [
-        *_conform_sound(audio),
-        *_gain(edit.clip.gain_db),
-        *_exactly(edit.slot.samples),
-        *_fades(edit, audio),
-    ]
+    return [*_conform_sound(audio), *_gain(edit.clip.gain_db), *_exactly(edit.slot.samples)]
 
 
 def encode_sound(target: Path) -> list[str]:

@@ -50,6 +50,4 @@ def _piece(edit: Edit, number: int, first: int, end: int, output: Output) -> Edi
             start_sample=begins,
             samples=ends - begins,
         ),
-        fades_in=edit.fades_in and first == 0,
-        fades_out=edit.fades_out and is_last,
     )
