@@ -84,15 +84,17 @@ def read_settings(config: str | None, **flags: Any) -> Settings:
 def output_path(flag: str | None, timeline: Timeline, base: Path) -> Path:
     """Return where the video goes: where the flag says, else where the timeline does.
 
+    It is not normalised, like all other paths that the user writes: after a link, ".." is somewhere else.
+
     Raises:
         TimelineError: Neither does.
     """
     if flag is not None:
-        return Path(os.path.normpath(current_folder() / flag))
+        return current_folder() / flag
     if timeline.output.path is None:
         what = 'has no "path", so say where the video goes with -o'
         raise TimelineError("The timeline can't be used:", [Mistake("$.output", what)])
-    return Path(os.path.normpath(base / timeline.output.path))
+    return base / timeline.output.path
 
 
 def default_job(timeline: str) -> str:

@@ -99,6 +99,35 @@ def test_quiet_says_nothing_on_success_and_the_summary_otherwise(
 
 
 @pytest.mark.media
+@pytest.mark.parametrize("named_by", ["flag", "timeline"])
+def test_every_path_is_where_the_system_says_after_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named_by: str
+) -> None:
+    """``link/../mix.mp4`` lies beside the folder that the link leads to, and not beside the link."""
+    here, far = tmp_path / "here", tmp_path / "far"
+    for folder in (here, far / "deep", far / "work"):
+        folder.mkdir(parents=True)
+    (here / "link").symlink_to(far / "deep")
+    (far / "my.toml").write_text("max_parallelism = 1\n")
+    (far / "card.mp4").write_bytes((MEDIA / "harbor.mp4").read_bytes())
+    document = json.loads(write_timeline(here).read_text())
+    document["output"]["path"] = "link/../mix.mp4"
+    (here / "mix.json").write_text(json.dumps(document))
+    names = {"--report": "mix.report.json", "--log-file": "mix.log", "--prom-textfile": "mix.prom"}
+    names |= {"--cache-dir": "cache", "--work-dir": "work", "--config": "my.toml", "--placeholder": "card.mp4"}
+    flags = [text for flag, name in names.items() for text in (flag, f"link/../{name}")]
+    monkeypatch.chdir(here)
+
+    output = ["-o", "link/../mix.mp4"] if named_by == "flag" else []
+    assert 0 == run(["render", "mix.json", *output, *flags])
+
+    assert {"link", "mix.json"} == files(here)
+    assert {"mix.mp4", "deep", *names.values()} == files(far)
+    assert 1 == read_report(far / "mix.report.json")["config"]["max_parallelism"]["value"]
+    assert 0 == run(["verify", "link/../mix.mp4"])
+
+
+@pytest.mark.media
 def test_the_report_can_go_to_stdout(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """``--report -`` puts the report, and nothing else, on stdout."""
     assert 0 == run(["render", str(write_timeline(tmp_path)), "--report", "-"])

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from array import array
 from collections.abc import AsyncIterator
 from fractions import Fraction
@@ -451,3 +452,11 @@ def test_a_source_that_crashes_its_reader_fails_alone(
     assert_picture(rendered, document, {"good": Numbered(1, frames=360)}, ffmpeg=packaged)
     events = [json.loads(line)["event"] for line in (tmp_path / "log").read_text().splitlines()]
     assert 1 == events.count("source.reader_ended")
+
+
+def test_a_reader_finds_modules_where_this_process_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by a relative path over a link, which leads elsewhere when it is normalised."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["link/../modules", "", "/else"])
+
+    assert [str(tmp_path / "link/../modules"), str(tmp_path), "/else"] == reader_argv()[-4:-1]

@@ -44,7 +44,7 @@ class ReaderBugError(Exception):
 def reader_argv(module: str = "clipcut.ffmpeg.reader") -> list[str]:
     """Return the command of a reader, which finds modules where this process does, and heeds no environment."""
     home = str(Path(__file__).parents[2])
-    paths = [os.path.abspath(path) for path in (*sys.path, home)]  # noqa: PTH100  one may be empty: the current folder
+    paths = [str(Path(path).absolute()) for path in (*sys.path, home)]  # one may be empty: the current folder
     return [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, module, *paths]
 
 
