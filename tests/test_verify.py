@@ -1,7 +1,9 @@
 """``clipcut verify``: what was damaged is found, and named; what was only wrapped anew passes."""
 
+import itertools
 import json
 import subprocess
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -521,7 +523,9 @@ def test_place_when_packets_are_gone(order: list[int], gone: set[int], tick: Fra
     table, wrong = place(track, Fraction(0), FPS, 12, Fraction(1, 1000))
 
     assert wrong == min(gone, default=None)
-    assert b"".join(bytes(DIGEST_BYTES) if at in gone else digests[at] for at in range(12)) == table
+    for start, end in itertools.combinations(range(13), 2):
+        assert (None if gone & {*range(start, end)} else digests[start:end]) == table.between(start, end)
+    assert table.between(11, 13) is None
 
 
 @given(st.integers(0, 11), st.integers(0, 11))
@@ -546,3 +550,37 @@ def test_place_when_one_is_beside_its_place(off: int, wrong: int | None) -> None
         track.digests += data
 
     assert wrong == place(track, Fraction(0), FPS, 12, Fraction(1, 1000))[1]
+
+
+@pytest.mark.parametrize("places", [1_000, 10**15])
+def test_place_when_far_more_is_claimed_than_is_there(places: int) -> None:
+    """What is reserved depends on the packets, and not on how many there should be."""
+    track = Track(Fraction(1, 30000))
+    for at, data in enumerate(numbered(12)):
+        track.times.append(1001 * at)
+        track.digests += data
+    tracemalloc.start()
+    try:
+        table, wrong = place(track, Fraction(0), FPS, places, Fraction(1, 1000))
+        missing = table.between(6, places)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert (12, None) == (wrong, missing)
+    assert peak < 20_000
+
+
+def test_verify_when_the_report_claims_days(
+    renders: Renders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is held against the file all the same."""
+    told = json.loads(renders.report.read_text())
+    last, frames = told["clips"][-1], 240 * 10**6 - 1
+    last["frames"] = frames - last["start_frame"]
+    told["output"] |= {"fps": "240", "frames": frames}
+    (tmp_path / "claims.json").write_text(json.dumps(told))
+
+    code, out = verify(capsys, renders.mix, tmp_path / "claims.json")
+
+    assert (1, True) == (code, f"it has 137 frames instead of {frames}" in out)

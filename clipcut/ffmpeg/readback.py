@@ -4,6 +4,7 @@ A file of ours is held against its plan when it was written, and against its rep
 demuxed here and not decoded.
 """
 
+import bisect
 import math
 from array import array
 from collections.abc import Callable, Sequence
@@ -36,8 +37,6 @@ AAC_SAMPLES = 1024
 
 SLACK = Fraction(1, 1000)
 """Seconds by which a time may be off: Matroska's own rounding."""
-
-_NOTHING = bytes(DIGEST_BYTES)
 
 
 @attrs.frozen
@@ -92,6 +91,30 @@ class Track:
         return self.end_tick * self.tick if self.times else None
 
 
+@attrs.frozen
+class Table:
+    """Digests by their places on a grid, ascending; only of places that have one, as a report may claim any number."""
+
+    places: "array[int]" = attrs.field(factory=lambda: array("q"))
+    digests: bytearray = attrs.field(factory=bytearray, repr=False)
+
+    def put(self, place: int, coded: bytes | bytearray) -> None:
+        """Add a digest behind all others, or in the place of the last one."""
+        if self.places and self.places[-1] == place:
+            self.digests[-DIGEST_BYTES:] = coded
+        else:
+            self.places.append(place)
+            self.digests.extend(coded)
+
+    def between(self, start: int, end: int) -> list[bytes] | None:
+        """Return the digests of a range, which has a place at least; None where one of them isn't there."""
+        first = bisect.bisect_left(self.places, start)
+        last = first + end - start
+        if last > len(self.places) or (self.places[first], self.places[last - 1]) != (start, end - 1):
+            return None
+        return [bytes(self.digests[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES]) for at in range(first, last)]
+
+
 @attrs.frozen(kw_only=True)
 class Readback:
     """What a file holds. Times are in seconds of the file's own clock.
@@ -118,8 +141,8 @@ class Readback:
     sound_late: Fraction
     displaced_packet: int | None
     comment: str
-    _pictures: bytes = attrs.field(repr=False)
-    _sounds: bytes = attrs.field(repr=False)
+    _pictures: Table = attrs.field(repr=False)
+    _sounds: Table = attrs.field(repr=False)
     _parameters: bytes = attrs.field(repr=False)
     _sound_facts: bytes = attrs.field(repr=False)
 
@@ -131,19 +154,13 @@ class Readback:
         """
         end = span.start_frame + span.frames
         first, last = (frame / self.grid.fps * self.grid.sample_rate / AAC_SAMPLES for frame in (span.start_frame, end))
-        pictures = _slice(self._pictures, span.start_frame, end)
-        sounds = _slice(self._sounds, math.floor(first), math.ceil(last) + 1)
+        pictures = self._pictures.between(span.start_frame, end)
+        sounds = self._sounds.between(math.floor(first), math.ceil(last) + 1)
         return SpanHashes(_hash(pictures, self._parameters), _hash(sounds, self._sound_facts))
 
 
-def _slice(digests: bytes, start: int, end: int) -> list[bytes]:
-    """Return the digests of a range; an empty one for each that isn't there."""
-    each = [digests[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES] for at in range(start, end)]
-    return [one if one != _NOTHING else b"" for one in each]
-
-
-def _hash(digests: Sequence[bytes], facts: bytes) -> str | None:
-    return digest(facts, *digests).hex() if all(digests) else None
+def _hash(digests: Sequence[bytes] | None, facts: bytes) -> str | None:
+    return digest(facts, *digests).hex() if digests is not None else None
 
 
 class _Reader:
@@ -243,25 +260,26 @@ def _late(sounds: Track, due: Fraction, grid: Grid) -> Fraction:
     return sounds.start - due
 
 
-def place(track: Track, zero: Fraction, rate: Fraction, places: int, slack: Fraction) -> tuple[bytes, int | None]:
+def place(track: Track, zero: Fraction, rate: Fraction, places: int, slack: Fraction) -> tuple[Table, int | None]:
     """Put a track's digests on a grid of ``rate`` places a second, and find the first that hasn't exactly one.
 
     Whole numbers only, as this runs for every packet of an output: time ``t`` in ticks is at place ``(t * up - off) /
-    down``.
+    down``. What it takes depends on the packets, and not on ``places``, which a report only claims.
     """
     step, shift = track.tick * rate, zero * rate
     down = math.lcm(step.denominator, shift.denominator)
     up, off, allowed = int(step * down), int(shift * down), int(slack * rate * down)
-    table, seen = bytearray(places * DIGEST_BYTES), bytearray(places)
-    for number, time in enumerate(track.times):
-        exact = time * up - off
+    table, wrong = Table(), None
+    for number in sorted(range(len(track.times)), key=track.times.__getitem__):
+        exact = track.times[number] * up - off
         place = (2 * exact + down) // (2 * down)
-        if 0 <= place < places:
-            # where two are in one place, or one is beside it, the place counts as wrong, and the last one is kept
-            seen[place] = 1 if not seen[place] and abs(exact - place * down) <= allowed else 2
-            begin = number * DIGEST_BYTES
-            table[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES] = track.digests[begin : begin + DIGEST_BYTES]
-    return bytes(table), next((place for place, count in enumerate(seen) if count != 1), None)
+        if not 0 <= place < places:
+            continue
+        # where two are in one place, or one is beside it, the place counts as wrong, and the last one is kept
+        if wrong is None and not (place == len(table.places) and abs(exact - place * down) <= allowed):
+            wrong = min(place, len(table.places))
+        table.put(place, track.digests[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES])
+    return table, len(table.places) if wrong is None and len(table.places) < places else wrong
 
 
 def comment_of(metadata: "dict[str, str]") -> str:
