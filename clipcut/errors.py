@@ -18,7 +18,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import attrs
 
@@ -84,10 +84,35 @@ def child_path(where: str, key: str | int) -> str:
     return f"{where}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{where}[{json.dumps(key)[:80]}]"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean "…"?`` when a known name is near, else nothing."""
-    matches = difflib.get_close_matches(word, list(known), n=1)
-    return f'; did you mean "{matches[0]}"?' if matches else ""
+MOST_NAMES = 200
+"""Among more names than this nobody looks for one that is near, nor for more words than this in one document."""
+
+_LONGEST = 100
+"""A longer word, in characters, is no misspelt name."""
+
+
+@attrs.frozen(eq=False)
+class Guesses:
+    """What words of one document that nobody knows were meant to be: each is looked for once, and only so many."""
+
+    _found: dict[tuple[str, Collection[str]], str] = attrs.field(init=False, factory=dict)
+
+    def nearest(self, word: str, known: Collection[str]) -> str:
+        """Return ``; did you mean "…"?`` when a known name is near, else nothing."""
+        if len(known) > MOST_NAMES or len(word) > _LONGEST:
+            return ""
+        key = (word, tuple(known))
+        if key not in self._found:
+            if len(self._found) >= MOST_NAMES:
+                return ""
+            matches = difflib.get_close_matches(word, known, n=1)
+            self._found[key] = f'; did you mean "{matches[0]}"?' if matches else ""
+        return self._found[key]
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """Return what ``Guesses`` does, of a word that stands alone."""
+    return Guesses().nearest(word, known)
 
 
 class ClipcutError(Exception):

@@ -11,7 +11,7 @@ import attrs
 import cattrs
 from cattrs.errors import AttributeValidationNote, ForbiddenExtraKeysError, IterableValidationNote
 
-from clipcut.errors import Mistake, TimelineError, child_path, nearest
+from clipcut.errors import Guesses, Mistake, TimelineError, child_path
 from clipcut.scalars import ID_PATTERN, Number, Scalar, choice, show
 from clipcut.timebase import MAX_SECONDS
 from clipcut.timeline import (
@@ -142,22 +142,22 @@ def _make_converter() -> cattrs.Converter:
     return converter
 
 
-def _leaf_mistakes(error: BaseException, path: str) -> Iterator[Mistake]:
+def _leaf_mistakes(error: BaseException, path: str, guesses: Guesses) -> Iterator[Mistake]:
     """Turn one leaf of cattrs' error tree into words."""
     if isinstance(error, ForbiddenExtraKeysError):
         known = [field.name for field in attrs.fields(error.cl)]
         for key in sorted(error.extra_fields):
-            yield Mistake(child_path(path, key), f"unknown key{nearest(key, known)}")
+            yield Mistake(child_path(path, key), f"unknown key{guesses.nearest(key, known)}")
     elif isinstance(error, KeyError):
         yield Mistake(path, "is missing")
     else:
         yield Mistake(path, str(error))
 
 
-def _walk(error: BaseException, path: str) -> Iterator[Mistake]:
+def _walk(error: BaseException, path: str, guesses: Guesses) -> Iterator[Mistake]:
     """Flatten cattrs' tree of errors into mistakes with their JSON paths."""
     if not isinstance(error, BaseExceptionGroup):
-        yield from _leaf_mistakes(error, path)
+        yield from _leaf_mistakes(error, path, guesses)
         return
     for child in error.exceptions:
         where = path
@@ -166,7 +166,7 @@ def _walk(error: BaseException, path: str) -> Iterator[Mistake]:
                 where = child_path(path, note.name)
             elif isinstance(note, IterableValidationNote):
                 where = child_path(path, note.index)
-        yield from _walk(child, where)
+        yield from _walk(child, where, guesses)
 
 
 class _Reader:
@@ -174,6 +174,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.mistakes: list[Mistake] = []
+        self.guesses = Guesses()
         self._converter = _make_converter()
 
     def read(self, value: object, kind: type[_T], path: str) -> _T | None:
@@ -181,7 +182,7 @@ class _Reader:
         try:
             return self._converter.structure(value, kind)
         except Exception as exc:
-            self.mistakes += _walk(exc, path)
+            self.mistakes += _walk(exc, path, self.guesses)
             return None
 
     def top_level(self, document: JsonObject) -> None:
@@ -189,7 +190,8 @@ class _Reader:
         self.repeated_keys(document, "$")
         for key in document:
             if key not in TOP_LEVEL:
-                self.mistakes.append(Mistake(child_path("$", key), f"unknown key{nearest(key, TOP_LEVEL)}"))
+                what = f"unknown key{self.guesses.nearest(key, TOP_LEVEL)}"
+                self.mistakes.append(Mistake(child_path("$", key), what))
         for key in ("version", "sources", "clips"):
             if key not in document:
                 self.mistakes.append(Mistake(f"$.{key}", "is missing"))
@@ -286,7 +288,8 @@ def structure_timeline(document: object, name: str) -> Timeline:
     fps = output.fps if output is not None else None
     for index, (clip, bad) in enumerate((read.clip, read.bad) for read in clips):
         if clip is not None:
-            reader.mistakes += clip_mistakes(index, clip, None if "video_id" in bad else sources, fps)
+            known = None if "video_id" in bad else sources
+            reader.mistakes += clip_mistakes(index, clip, known, fps, reader.guesses)
     reader.mistakes += id_mistakes([None if "id" in read.bad else read.clip for read in clips])
     if reader.mistakes or output is None or sources is None:
         raise TimelineError(f"{name} can't be used:", sorted(reader.mistakes, key=_document_order))

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from clipcut.errors import Mistake, nearest
+from clipcut.errors import Guesses, Mistake
 
 
 class OnMissing(enum.StrEnum):
@@ -263,5 +263,5 @@ def _expected(option: Option) -> str:
 
 def unknown_keys(keys: Iterable[str], where: str) -> list[Mistake]:
     """Return a mistake for each key that no settings file may hold."""
-    unknown = [key for key in keys if key not in FILE_OPTIONS]
-    return [Mistake(f"{where}: {key}", f"unknown key{nearest(key, FILE_OPTIONS)}") for key in unknown]
+    unknown, guesses = [key for key in keys if key not in FILE_OPTIONS], Guesses()
+    return [Mistake(f"{where}: {key}", f"unknown key{guesses.nearest(key, FILE_OPTIONS)}") for key in unknown]

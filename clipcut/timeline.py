@@ -7,14 +7,14 @@ ranges are half-open. Each field's kind and its JSON Schema stand in the annotat
 import collections
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import attrs
 
-from clipcut.errors import Mistake, child_path, nearest
+from clipcut.errors import Guesses, Mistake, child_path
 from clipcut.redact import redact_url
 from clipcut.scalars import (
     BITRATE,
@@ -190,7 +190,13 @@ def _listed(names: Iterable[str]) -> str:
     return f"; there are {', '.join(show(name) for name in few)}" if 0 < len(few) < 9 else ""
 
 
-def clip_mistakes(index: int, clip: Clip, known_ids: Iterable[str] | None, fps: Fraction | None) -> Iterator[Mistake]:
+def clip_mistakes(
+    index: int,
+    clip: Clip,
+    known_ids: Collection[str] | None,
+    fps: Fraction | None,
+    guesses: Guesses | None = None,
+) -> Iterator[Mistake]:
     """Yield what is wrong between the fields of one clip, and between it and the sources.
 
     Args:
@@ -198,10 +204,11 @@ def clip_mistakes(index: int, clip: Clip, known_ids: Iterable[str] | None, fps: 
         clip: The clip.
         known_ids: The names under ``sources``; None if they could not be read.
         fps: Output frames a second; None if it could not be read.
+        guesses: Those of the whole document; None for a clip that stands alone.
     """
     where = f"$.clips[{index}]"
     if known_ids is not None and clip.video_id not in known_ids:
-        hint = nearest(clip.video_id, known_ids) or _listed(known_ids)
+        hint = (guesses or Guesses()).nearest(clip.video_id, known_ids) or _listed(known_ids)
         yield Mistake(f"{where}.video_id", f'no source is called "{clip.video_id}"{hint}')
     if clip.end is not None and clip.duration is not None:
         yield Mistake(where, 'has both "end" and "duration"; keep one of them')

@@ -1,5 +1,6 @@
 """Proofs of reading timelines: exact numbers, every mistake at once with its JSON path, and a schema that agrees."""
 
+import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
@@ -642,3 +643,58 @@ def test_load_timeline_when_any_bytes_are_within(data: dict[str, Any], start: in
     """A good timeline with some bytes replaced is a timeline or a mistake."""
     whole = encoded(data)
     load_anything(whole[:start] + piece + whole[start + count :])
+
+
+@pytest.fixture
+def looked_for(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The words that something like them was looked for."""
+    words: list[str] = []
+    look = difflib.get_close_matches
+
+    def watched(word: str, names: Iterable[str], n: int) -> list[str]:
+        words.append(word)
+        return look(word, list(names), n)
+
+    monkeypatch.setattr(difflib, "get_close_matches", watched)
+    return words
+
+
+def hints(data: Mapping[str, Any]) -> list[bool]:
+    """Return of each mistake of a timeline whether it says what was meant."""
+    with pytest.raises(TimelineError) as caught:
+        load_timeline(json.dumps(data).encode())
+    return ["did you mean" in mistake.what for mistake in caught.value.mistakes]
+
+
+def test_each_wrong_word_is_looked_for_once(looked_for: list[str]) -> None:
+    """However many clips have it; each of them says what was meant."""
+    clips = [CLIP | {"video_id": f"lake{index % 2}x", "strat": 1} for index in range(500)]
+    data = {"version": 1, "sources": {f"lake{index}": {"url": "v.mp4"} for index in range(200)}, "clips": clips}
+
+    assert [True] * 1000 == hints(data)
+    assert ["lake0x", "lake1x", "strat"] == sorted(looked_for)
+
+
+def test_nothing_is_looked_for_among_very_many_names(looked_for: list[str]) -> None:
+    """Clips times sources would take minutes."""
+    clips = [CLIP | {"video_id": f"lake{index}x"} for index in range(500)]
+    data = {"version": 1, "sources": {f"lake{index}": {"url": "v.mp4"} for index in range(201)}, "clips": clips}
+
+    assert [False] * 500 == hints(data)
+    assert [] == looked_for
+
+
+@pytest.mark.parametrize("place", ["top", "output", "clip", "video_id"])
+def test_only_so_many_wrong_words_are_looked_for(looked_for: list[str], place: str) -> None:
+    """Nor one that is far too long for a name."""
+    odd = {f"hieght{index}": 1 for index in range(300)} | {"x" * 10_000: 1}
+    data: dict[str, Any] = {"version": 1, "sources": {"v1": {"url": "v.mp4"}}, "clips": [dict(CLIP)]}
+    if place == "video_id":
+        data["clips"] = [CLIP | {"video_id": name} for name in odd if len(name) < 64]
+    else:
+        where = {"top": data, "output": data.setdefault("output", {}), "clip": data["clips"][0]}[place]
+        where |= odd
+
+    hints(data)
+
+    assert 200 == len(looked_for) == len(set(looked_for))
