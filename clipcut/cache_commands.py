@@ -1,5 +1,6 @@
 """``clipcut cache``: look into the cache of finished clips, or empty it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import trio
@@ -45,6 +46,15 @@ def info_command(
     say(f"{info.size / 1e6:.1f} MB of {settings.cache_size / 1e6:.1f} MB")
 
 
+def _was_made(root: Path) -> bool:
+    """Tell whether a cache is there; raises ``OSError`` where that can't be seen, which ``Path.is_dir`` may hide."""
+    try:
+        root.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 @cache_app.command("clear", cls=PlainCommand, epilog="Example:\n\n  clipcut cache clear")
 def clear_command(cache_dir: CacheDirOption = None, config: ConfigOption = None) -> None:
     """Remove everything from the cache; a render at work goes on, and makes anew what it has not found yet."""
@@ -53,7 +63,7 @@ def clear_command(cache_dir: CacheDirOption = None, config: ConfigOption = None)
     root = cache_root(_settings(config, cache_dir))
     info = cache_info(root)
     try:
-        if root.is_dir():
+        if _was_made(root):
             trio.run(clear_cache, root)
     except OSError as exc:
         raise ClipcutError(f"The cache can't be removed from {root}: {exc.strerror}.") from exc

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from clipcut.errors import ClipcutError, Mistake, SettingsError, nearest
-from clipcut.files import is_folder, is_regular_file, real_path, write_atomic
+from clipcut.files import is_folder, is_link, is_regular_file, is_there, real_path, write_atomic
 from clipcut.locks import take
 from clipcut.options import FILE_OPTIONS, OPTIONS, Option, plain, stands_for_file, unknown_keys, written_value
 from clipcut.settings import CONFIG_NAME, CONFIG_VARIABLE, Origin, Settings, find_config, read_config
@@ -135,7 +135,7 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
     if is_regular_file(path):
         document = read_config(path)
         return path.read_bytes().decode("utf-8"), document
-    if os.path.exists(path):  # noqa: PTH110  Path.exists raises where a folder can't be entered
+    if is_there(path):
         raise SettingsError(TITLE, [Mistake(str(path), "is not a regular file")])
     return "", {}
 
@@ -168,7 +168,7 @@ def _file_value(option: Option, text: str, path: Path, cwd: Path) -> Any:
         value = option.parse(text)
     except ValueError as exc:
         raise SettingsError(TITLE, [Mistake(option.name, f"{text!r} can't be used; {exc}")]) from exc
-    if stands_for_file(option, value) and (path.is_symlink() or not _is_same_folder(path.parent, cwd)):
+    if stands_for_file(option, value) and (is_link(path) or not _is_same_folder(path.parent, cwd)):
         return str(cwd / value)
     return plain(value)
 

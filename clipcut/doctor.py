@@ -12,6 +12,7 @@ import trio
 from clipcut.errors import ClipcutError
 from clipcut.events import Listener, Retry, Stage
 from clipcut.ffmpeg.tools import NEEDED_ENCODERS, find_ffmpeg, inspect_ffmpeg
+from clipcut.files import is_folder, is_regular_file
 from clipcut.jsonio import load_timeline
 from clipcut.limits import allow_open_files, needed_open_files, usable_cores
 from clipcut.pipeline import render
@@ -52,7 +53,7 @@ class _Silent:
 
 
 def _folder(name: str, path: Path) -> Finding:
-    is_fine = path.is_dir() and os.access(path, os.W_OK)
+    is_fine = is_folder(path) and os.access(path, os.W_OK)
     return Finding(name, f"{path}{'' if is_fine else ' can not be written to'}", is_fine)
 
 
@@ -68,7 +69,7 @@ def _look_around(settings: Settings) -> Iterator[Finding]:
     if settings.work_dir is not None:
         yield _folder("work folder", Path(settings.work_dir))
     placeholder = placeholder_path(settings)
-    yield Finding("placeholder", str(placeholder), placeholder.is_file())
+    yield Finding("placeholder", str(placeholder), is_regular_file(placeholder))
 
 
 async def _look_at_ffmpeg(settings: Settings) -> list[Finding]:

@@ -77,11 +77,17 @@ class Mistake:
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 
 
+def quoted(value: object) -> str:
+    """Write a value as JSON, in the letters that it is written in; what can't be printed is escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
 def child_path(where: str, key: str | int) -> str:
     """Return the JSON path of what stands under a key or index; an odd key is quoted, so that it can be printed."""
     if isinstance(key, int):
         return f"{where}[{key}]"
-    return f"{where}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{where}[{json.dumps(key)[:80]}]"
+    return f"{where}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{where}[{quoted(key[:80])[:80]}]"
 
 
 MOST_NAMES = 200

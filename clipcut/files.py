@@ -52,6 +52,19 @@ def is_folder(path: Path) -> bool:
     return mode is not None and stat.S_ISDIR(mode)
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether a path leads to anything that can be seen. Never raises."""
+    return file_mode(path) is not None
+
+
+def is_link(path: Path) -> bool:
+    """Tell whether a path is a symbolic link, wherever it leads. Never raises; ``Path.is_symlink`` does."""
+    try:
+        return stat.S_ISLNK(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def why_unreadable(path: Path) -> str | None:
     """Say why a file can't be read, as the end of a sentence that begins with its name; None if it can."""
     try:
@@ -254,7 +267,7 @@ def _steps(path: Path) -> list[Path]:
     while len(steps) < 40:
         path = real_path(path.parent) / path.name
         steps.append(path)
-        if not path.is_symlink():
+        if not is_link(path):
             break
         path = path.parent / path.readlink()
     return steps

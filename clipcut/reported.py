@@ -12,6 +12,7 @@ import attrs
 from clipcut.errors import Mistake, SettingsError
 from clipcut.ffmpeg.readback import Grid, Span
 from clipcut.results import SpanHashes
+from clipcut.scalars import show
 from clipcut.timebase import MAX_SECONDS, sample_at
 from clipcut.timeline import AAC_RATES
 
@@ -139,7 +140,7 @@ class _Reader:
         value = parent.get(key)
         if is_right(value):
             return value  # type: ignore[return-value]
-        what = f"{json.dumps(value)[:80]} should be {wanted}" if key in parent else f"is missing: {wanted}"
+        what = f"{show(value)} should be {wanted}" if key in parent else f"is missing: {wanted}"
         self._mistakes.append(Mistake(f"{where}.{key}", what))
         return instead
 

@@ -5,7 +5,6 @@ coerced: ``"5"`` is no number, ``true`` is no number, ``5.5`` is no whole number
 """
 
 import contextlib
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from clipcut.errors import quoted
 from clipcut.timebase import MAX_SECONDS, parse_decimal, parse_timecode
 
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -53,7 +53,7 @@ def show(value: object) -> str:
     elif isinstance(value, dict):
         text = f"{{{', '.join(f'{show(key)}: {show(item)}' for key, item in list(value.items())[:20])}}}"
     else:
-        text = json.dumps(value)
+        text = quoted(value[:60] if isinstance(value, str) else value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

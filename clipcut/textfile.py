@@ -5,18 +5,18 @@ import os
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import trio
 
-from clipcut.files import is_special, write_atomic
+from clipcut.files import is_link, is_special, is_there, write_atomic
 from clipcut.inputs import default_job
 from clipcut.metrics import Key, Older, added, counts_of, metrics_text, read_metrics
 from clipcut.pipeline import Render
-from clipcut.results import RenderResult, RenderStatus
+from clipcut.results import ClipResult, Fetched, RenderResult, RenderStatus
 from clipcut.settings import settings_as_known
 
 EVERY_S = 5.0
@@ -76,8 +76,7 @@ class Textfile:
         """Write what is so now, again and again, until cancelled."""
         while True:
             self._look(render)
-            counts = counts_of(render.extraction.finished(), render.fetched)
-            await trio.to_thread.run_sync(self._write, counts)
+            await trio.to_thread.run_sync(self._count, render.extraction.finished(), render.fetched)
             await trio.sleep(EVERY_S)
 
     def finish(self, render: Render, result: RenderResult) -> None:
@@ -99,6 +98,10 @@ class Textfile:
         self.gauges["render_clip_inflight"] = limits.at_work
         self.gauges["render_clip_peak_parallelism"] = limits.peak_parallelism
         self.gauges["render_clip_max_parallelism"] = limits.max_parallelism
+
+    def _count(self, clips: Sequence[ClipResult], fetched: Fetched) -> None:
+        """Count and write; in a thread, as there may be very many clips."""
+        self._write(counts_of(clips, fetched))
 
     def _end(self, status: RenderStatus, exit_code: int, took_s: float, plays_s: float) -> None:
         now = time.time()
@@ -160,7 +163,7 @@ def note_refusal(flags: Mapping[str, Any], exit_code: int) -> None:
 
 def _is_ours(path: Path) -> bool:
     """Tell whether a path, that nobody has checked, may be written to: nothing is there, or metrics of clipcut's."""
-    if not path.is_symlink() and not path.exists():
+    if not is_link(path) and not is_there(path):
         return not is_special(path)
     try:
         older = _read(path, "")

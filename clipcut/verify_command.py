@@ -1,6 +1,5 @@
 """``clipcut verify``: hold a finished video against its report."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 from clipcut.commands import ConfigOption, FFmpegOption
 from clipcut.errors import Mistake, SettingsError
 from clipcut.ffmpeg.tools import find_ffmpeg, inspect_ffmpeg
+from clipcut.files import is_regular_file
 from clipcut.inputs import current_folder, read_settings
 from clipcut.jsonout import document_text
 from clipcut.report import default_report_path
@@ -39,11 +39,10 @@ def verify_command(
     Exit code 0 if it is what the render wrote, else 1.
     """
     path = current_folder() / output
-    report_path = current_folder() / report if report is not None else default_report_path(path)
-    name = report if report is not None else os.path.relpath(report_path)
-    if not path.is_file():
+    name = report if report is not None else str(default_report_path(Path(output)))
+    if not is_regular_file(path):
         raise SettingsError("There is nothing to look at:", [Mistake(output, "is no file")])
-    reported = read_reported(report_path, name)
+    reported = read_reported(current_folder() / name, name)
     verdict = trio.run(_hold, path, reported, read_settings(config, ffmpeg=ffmpeg))
     if isinstance(verdict, int):
         raise typer.Exit(verdict)

@@ -24,6 +24,10 @@ MEDIA = Path(__file__).parents[1] / "fixtures" / "media"
 CLIPS = [{"video_id": "v", "start": 1, "duration": 0.4}, {"video_id": "v", "start": 3, "duration": 0.4}]
 
 
+LONG = "x" * 300
+"""A name that no system takes."""
+
+
 def write_timeline(folder: Path, clips: list[dict[str, Any]] | None = None, **output: Any) -> Path:
     """Write a timeline of two short clips of a packaged video."""
     path = folder / "mix.json"
@@ -432,6 +436,59 @@ def test_doctor_says_what_is_bad(capfd: pytest.CaptureFixture[str]) -> None:
     """Without an FFmpeg that works it exits 1."""
     assert 1 == run(["doctor", "--ffmpeg", "/nowhere/ffmpeg"])
     assert "BAD  FFmpeg" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        pytest.param(["verify", LONG], 2, f"{LONG}: is no file", id="verify"),
+        pytest.param(["cache", "info", "--cache-dir", LONG], 0, "0 finished clips", id="cache-info"),
+        pytest.param(["cache", "clear", "--cache-dir", LONG], 1, "can't be removed from", id="cache-clear"),
+        pytest.param(["config", "set", "report", "r.json", "--config", LONG], 1, "can't be written", id="config-set"),
+    ],
+)
+def test_what_can_not_even_be_looked_at_is_no_bug(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
+    """A name that is too long stands here for a folder that can't be entered: the system refuses both."""
+    monkeypatch.chdir(tmp_path)
+
+    assert code == run(arguments)
+    out, err = capfd.readouterr()
+    assert words in out + err
+    assert "The system refused" not in err
+
+
+def test_doctor_lives_with_what_can_not_be_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It says which folder and which file that is."""
+    monkeypatch.chdir(tmp_path)
+    Path("clipcut.toml").write_text(f'work_dir = "{LONG}/work"\nplaceholder_asset_path = "{LONG}.mp4"\n')
+
+    assert 1 == run(["doctor", "--ffmpeg", "/nowhere/ffmpeg"])
+    out = capfd.readouterr().out
+    assert f"BAD  work folder     {tmp_path}/{LONG}/work can not be written to" in out
+    assert f"BAD  placeholder     {tmp_path}/{LONG}.mp4" in out
+
+
+def test_words_of_a_timeline_are_told_in_its_own_letters(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Values and keys; what can't be printed is escaped."""
+    document = json.loads(write_timeline(tmp_path).read_text()) | {"标题": 1}
+    document["clips"][0]["start"] = "十秒"
+    document["output"]["fit"] = "\u202e盖\x1b"
+    (tmp_path / "mix.json").write_text(json.dumps(document))
+
+    assert 2 == run(["check", str(tmp_path / "mix.json")])
+    err = capfd.readouterr().err
+    assert '$["标题"]: unknown key' in err
+    assert '$.clips[0].start: "十秒" is not a time' in err
+    assert '"\\u202e盖\\u001b" is not one of' in err
 
 
 def test_a_bug_is_one_line_without_a_traceback(

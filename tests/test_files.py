@@ -1,11 +1,24 @@
 """Files that are never torn, and folders that always go."""
 
+import errno
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from clipcut.files import is_regular_file, is_special, replace, sync_folder, why_unreadable, work_folder, write_atomic
+from clipcut.files import (
+    is_folder,
+    is_link,
+    is_regular_file,
+    is_special,
+    is_there,
+    replace,
+    sync_folder,
+    why_unreadable,
+    work_folder,
+    write_atomic,
+)
 
 
 def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
@@ -160,3 +173,21 @@ def test_no_path_is_too_odd_to_be_looked_at(tmp_path: Path) -> None:
 
     assert odd == {path: why_unreadable(path) for path in odd}
     assert [tmp_path / "file"] == [path for path in odd if is_regular_file(path)]
+    assert [tmp_path] == [path for path in odd if is_folder(path)]
+    assert [tmp_path / "circle"] == [path for path in odd if is_link(path)]
+    assert [tmp_path / "pipe", tmp_path, tmp_path / "file"] == [path for path in odd if is_there(path)]
+    assert [tmp_path / "pipe", tmp_path] == [path for path in odd if is_special(path)]
+
+
+def test_a_folder_that_can_not_be_entered_hides_what_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody sees whether anything is there; that is no error."""
+
+    def refuse(_: Path, **__: bool) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    monkeypatch.setattr(Path, "lstat", refuse)
+    path = Path("/locked/mix.mp4")
+
+    assert [False] * 5 == [look(path) for look in (is_folder, is_link, is_regular_file, is_special, is_there)]
+    assert "can't be read: Permission denied" == why_unreadable(path)

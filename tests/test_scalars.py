@@ -183,6 +183,9 @@ def test_scalar_schema_when_checked(name: str) -> None:
         pytest.param(True, "true", id="true"),
         pytest.param('a"b', '"a\\"b"', id="text in quotes"),
         pytest.param([Number("1.5"), 2], "[1.5, 2]", id="numbers in a list as written"),
+        pytest.param("十秒", '"十秒"', id="letters as written"),
+        pytest.param({"é": "\n\x7f"}, '{"é": "\\n\\u007f"}', id="controls escaped"),
+        pytest.param("a\u202eb\ud800", '"a\\u202eb\\ud800"', id="what turns or breaks a line escaped"),
     ],
 )
 def test_show_when(value: object, text: str) -> None:
@@ -194,3 +197,4 @@ def test_show_when_long() -> None:
     """A long value is cut, so that a message stays a line."""
     assert 60 >= len(show("x" * 10_000))
     assert 60 >= len(show(Number("1" * 5000)))
+    assert ['"' + "十" * 58 + '"', '"' + "十" * 56 + "..."] == [show("十" * count) for count in (58, 59)]

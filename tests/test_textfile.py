@@ -5,11 +5,12 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import types
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import trio
@@ -19,7 +20,7 @@ from test_cli import CLIPS, child, write_timeline
 
 from clipcut import textfile
 from clipcut.cli import run
-from clipcut.results import Fetched
+from clipcut.results import ClipResult, Fetched
 from clipcut.textfile import Textfile, open_textfile
 
 LOST = [*CLIPS, {"id": "lost", "video_id": "gone", "start": 0, "duration": 0.5}]
@@ -307,6 +308,24 @@ async def test_what_is_in_flight_is_seen_to_move(tmp_path: Path, monkeypatch: py
         await open_textfile(tmp_path / "mix.prom", "mix", lambda _, __: None).refresh(stub(iter([1, 4, 2, 3])))
 
     assert [1, 4, 2] == written
+
+
+async def test_clips_are_counted_beside_the_render_and_not_in_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be very many; Trio's own thread has children and connections to serve."""
+    threads: list[int] = []
+
+    def count(clips: Sequence[ClipResult], fetched: Fetched) -> NoReturn:
+        threads.append(threading.get_ident())
+        raise StoppedError
+
+    monkeypatch.setattr(textfile, "counts_of", count)
+    with pytest.raises(StoppedError):
+        await open_textfile(tmp_path / "mix.prom", "mix", lambda _, __: None).refresh(stub(iter([1])))
+
+    assert 1 == len(threads)
+    assert threading.get_ident() not in threads
 
 
 async def test_a_file_that_can_not_be_written_is_told_once_and_hurts_nothing(

@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from clipcut.digest import digest
-from clipcut.files import sync_folder
+from clipcut.files import is_there, sync_folder
 from clipcut.locks import lock_file
 
 FACTS = "entry.json"
@@ -120,7 +120,7 @@ class Store:
                 self._take(entry / name, taken[-1], size, found)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             self._undo(taken)
-            if entry.exists():
+            if is_there(entry):
                 self.drop(kind, key)  # a file of it is gone, or its facts are
         except OSError:
             self._undo(taken)  # no room, say: the entry is none the worse for it
@@ -210,8 +210,9 @@ class Store:
 
     def drop_all(self, kind: str, prefix: str) -> None:
         """Remove every entry whose key begins so. Never raises."""
-        for entry in (self._root / kind / prefix[:_BRANCH]).glob(f"{prefix}*"):
-            self._remove(entry)
+        for entry in _inside(self._root / kind / prefix[:_BRANCH]):
+            if entry.name.startswith(prefix):
+                self._remove(entry)
 
     def _remove(self, entry: Path) -> None:
         """Take an entry out of its place in one step, then remove it."""
@@ -266,10 +267,18 @@ class Store:
         return self._root / kind / key[:_BRANCH] / key
 
 
+def _inside(folder: Path) -> list[Path]:
+    """Return what is in a folder; nothing if it isn't there, or can't be looked into."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
 def entries_below(root: Path) -> Iterator[Entry]:
     """Yield every entry; what goes away meanwhile is left out."""
     for kind in KINDS:
-        for entry in (root / kind).glob("*/*"):
+        for entry in (entry for branch in _inside(root / kind) for entry in _inside(branch)):
             with contextlib.suppress(OSError):
                 files = [file.stat().st_size for file in entry.iterdir()]
                 yield Entry(entry.stat().st_mtime, sum(files), entry)

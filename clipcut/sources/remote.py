@@ -32,6 +32,7 @@ class Remote:
     plan: Plan
     environ: Mapping[str, str]
     bench: Bench
+    _edits: dict[str, list[Edit]] = attrs.field(init=False, factory=dict)
     _videos: dict[str, RemoteVideo] = attrs.field(init=False, factory=dict)
     _ended: dict[str, set[int]] = attrs.field(init=False, factory=dict)
     _renewed: set[str] = attrs.field(init=False, factory=set)
@@ -39,6 +40,8 @@ class Remote:
 
     def __attrs_post_init__(self) -> None:
         """Open nothing yet."""
+        for edit in self.plan.edits:
+            self._edits.setdefault(edit.clip.video_id, []).append(edit)
         self._api = TwelveLabsApi(self.bench.fetcher, self.environ)
 
     @contextlib.asynccontextmanager
@@ -85,9 +88,9 @@ class Remote:
     def video(self, video_id: str, rung: Rung) -> RemoteVideo:
         """Return a source; the first that asks makes it."""
         if video_id not in self._videos:
-            edits = [edit for edit in self.plan.edits if edit.clip.video_id == video_id]
             ended = self._ended.setdefault(video_id, set())
-            self._videos[video_id] = RemoteVideo(video_id, edits, ended, self._locate(rung), self.bench)
+            locate = self._locate(rung)
+            self._videos[video_id] = RemoteVideo(video_id, self._edits[video_id], ended, locate, self.bench)
         return self._videos[video_id]
 
     def _may_renew(self, video_id: str, rung: Rung, video: RemoteVideo, failure: SourceError) -> bool:
