@@ -14,6 +14,7 @@ import pytest
 pytest.register_assert_rewrite("golden", "reports")
 
 from answers import DATA, open_fetcher  # noqa: E402  after the line above, or golden's asserts say nothing
+from everyday import takes_long  # noqa: E402
 from media import make_source  # noqa: E402
 from origin import Origin, open_origin  # noqa: E402
 from reports import file_mistakes, report_mistakes  # noqa: E402
@@ -23,16 +24,19 @@ from clipcut.ffmpeg.tools import find_ffmpeg  # noqa: E402
 from clipcut.network.fetch import Fetcher  # noqa: E402
 from clipcut.report import build_report, report_bytes  # noqa: E402
 
-hypothesis.settings.register_profile("default", deadline=None, max_examples=200, print_blob=True)
-hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=10_000, print_blob=True)
+for profile, examples in {"everyday": 25, "default": 200, "fuzz": 10_000}.items():
+    hypothesis.settings.register_profile(profile, deadline=None, max_examples=examples, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that Hypothesis feeds, so that ``nox -s fuzz`` forgets none."""
+    """Mark every test that Hypothesis feeds, so that ``nox -s fuzz`` forgets none; and what isn't run every day."""
     for item in items:
         if isinstance(item, pytest.Function) and hypothesis.is_hypothesis_test(item.obj):
             item.add_marker("fuzz")
+        name = f"{item.path.name}::{item.nodeid.partition('::')[2]}"
+        if takes_long(name, media=item.get_closest_marker("media") is not None):
+            item.add_marker("slow")
 
 
 PACKAGED = find_ffmpeg(None, "")[0]
@@ -44,13 +48,16 @@ def ffmpegs() -> list[str]:
     return [PACKAGED, *([ON_PATH] if ON_PATH is not None else [])]
 
 
+ON_PATH_TOO = [pytest.param(path, id="path", marks=pytest.mark.slow) for path in ffmpegs()[1:]]
+
+
 @pytest.fixture(scope="session")
 def packaged() -> str:
     """The packaged FFmpeg."""
     return PACKAGED
 
 
-@pytest.fixture(scope="session", params=ffmpegs(), ids=["packaged", "path"][: len(ffmpegs())])
+@pytest.fixture(scope="session", params=[pytest.param(PACKAGED, id="packaged"), *ON_PATH_TOO])
 def ffmpeg(request: pytest.FixtureRequest) -> str:
     """Each FFmpeg in turn."""
     return str(request.param)

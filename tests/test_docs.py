@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from everyday import LONG, RENDERS, takes_long
 
 from clipcut.cli import run
 from clipcut.options import OPTIONS
@@ -58,3 +59,22 @@ def test_the_two_commands_stand_on_the_first_screen() -> None:
 
     assert "pip install . && clipcut render fixtures/demo.json" in first_screen
     assert "pip install nox && nox" in first_screen
+
+
+def test_what_is_run_every_day_is_there() -> None:
+    """No test that the lists of everyday tests name was renamed or taken away."""
+    for name in RENDERS | LONG:
+        module, _, test = name.partition("::")
+        text = (ROOT / "tests" / module).read_text()
+        assert f"def {test.partition('[')[0]}(" in text if test else text
+
+
+def test_a_render_is_for_every_day_when_it_is_on_the_list() -> None:
+    """A test with FFmpeg runs every day if it is named, as a module, a function or a case; any other if it is not."""
+    assert not takes_long("test_mux.py::test_frames_are_counted_on_the_grid", media=True)
+    assert not takes_long("test_golden.py::test_fixtures_render[demo-0]", media=True)
+    assert not takes_long("test_sound.py::test_a_soundtrack_is_heard_where_it_must[packaged-mix]", media=True)
+    assert takes_long("test_sound.py::test_a_soundtrack_is_heard_where_it_must[packaged-replace-from-0.4]", media=True)
+    assert takes_long("test_resume.py::test_of_two_renders_of_one_output_one_wins", media=True)
+    assert not takes_long("test_plan.py::test_is_remote_when[http]", media=False)
+    assert takes_long(next(iter(LONG)), media=False)
