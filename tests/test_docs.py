@@ -1,8 +1,10 @@
 """What the documents promise is what the program does."""
 
+import itertools
 import os
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,11 @@ def test_a_render_is_for_every_day_when_it_is_on_the_list() -> None:
     assert takes_long("test_resume.py::test_of_two_renders_of_one_output_one_wins", media=True)
     assert not takes_long("test_plan.py::test_is_remote_when[http]", media=False)
     assert takes_long(next(iter(LONG)), media=False)
+
+
+def test_every_dependency_says_from_which_version() -> None:
+    """``nox -s oldest`` takes the lowest version of each, so each has one."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+
+    assert [] == [one for one in wanted if ">=" not in one and one != "clipcut[test]"]
