@@ -75,8 +75,8 @@ def why_unreadable(path: Path) -> str | None:
         return "doesn't exist"
     except OSError as exc:
         return f"can't be read: {exc.strerror}"
-    except ValueError as exc:  # a name with a null byte
-        return f"can't be read: {exc}"
+    except ValueError:
+        return "can't be read: there is a null byte in its name"
     return None
 
 

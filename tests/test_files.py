@@ -167,7 +167,7 @@ def test_no_path_is_too_odd_to_be_looked_at(tmp_path: Path) -> None:
         tmp_path / "file" / "below": "doesn't exist",
         tmp_path / ("x" * 300): "can't be read: File name too long",
         tmp_path / "circle": "can't be read: Too many levels of symbolic links",
-        Path("a\0b"): "can't be read: embedded null byte",
+        Path("a\0b"): "can't be read: there is a null byte in its name",
         tmp_path / "file": None,
     }
 
