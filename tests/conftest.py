@@ -1,11 +1,13 @@
 """Fixtures that many tests share: the FFmpegs to test with, generated sources, a render in one call."""
 
+import datetime as dt
 import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hypothesis
@@ -13,7 +15,7 @@ import pytest
 
 pytest.register_assert_rewrite("golden", "reports")
 
-from answers import DATA, open_fetcher  # noqa: E402  after the line above, or golden's asserts say nothing
+from answers import DATA, NOW, open_fetcher  # noqa: E402  after the line above, or golden's asserts say nothing
 from everyday import takes_long  # noqa: E402
 from media import make_source  # noqa: E402
 from origin import Origin, open_origin  # noqa: E402
@@ -124,6 +126,15 @@ async def origin(tmp_path: Path) -> AsyncIterator[Origin]:
     (tmp_path / "www" / "a").write_bytes(DATA)
     async with open_origin(tmp_path / "www") as one:
         yield one
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> dt.datetime:
+    """The moment at which the clock on the wall stands still for whoever reads the time that a server names."""
+    monkeypatch.setattr(
+        "clipcut.network.fetch.dt", SimpleNamespace(UTC=dt.UTC, datetime=SimpleNamespace(now=lambda _: NOW))
+    )
+    return NOW
 
 
 @pytest.fixture

@@ -282,13 +282,13 @@ async def test_the_server_says_when_to_come_back(code: int, autojump_clock: Cloc
     assert [30] == [retry.delay_s for retry in told]
 
 
-async def test_the_server_says_when_to_come_back_by_a_date(autojump_clock: Clock) -> None:
+async def test_the_server_says_when_to_come_back_by_a_date(autojump_clock: Clock, now: dt.datetime) -> None:
     """By the clock on the wall, to the second."""
-    moment = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=60)
+    moment = now + dt.timedelta(seconds=60)
     site = Site([status(503, {"Retry-After": email.utils.format_datetime(moment, usegmt=True)}), fine])
     await make_fetcher(site=site).fetch_bytes(make_ask("http://a.test/"), untold)
 
-    assert 50 < site.times[1] <= 60
+    assert [0, 60] == site.times
 
 
 @pytest.mark.parametrize("value", ["0", "Wed, 21 Oct 2015 07:28:00 GMT", "soon", ""])

@@ -465,8 +465,8 @@ async def test_the_other_addresses_are_tried_when_one_is_silent() -> None:
             origin.script("/a", Reply(body=b"abc"))
             wire._book._zone = lambda _: Zone.PUBLIC
             began = trio.current_time()
-            assert b"abc" == await get(wire, f"http://one.test:{port}/a", connect_s=0.3)
-            assert 0.15 <= trio.current_time() - began < 0.3
+            assert b"abc" == await get(wire, f"http://one.test:{port}/a", connect_s=1)
+            assert 0.5 <= trio.current_time() - began < 1
 
 
 async def test_a_host_that_can_not_be_reached_is_looked_up_anew(origin: Origin) -> None:
