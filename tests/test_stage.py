@@ -313,9 +313,9 @@ async def test_get_when_many_have_one_key(tmp_path: Path, monkeypatch: pytest.Mo
     written: list[bytes] = []
     put = FileSink._put
 
-    def watch(sink: FileSink, data: bytes, mode: str) -> None:
+    def watch(sink: FileSink, data: bytes, at: int) -> None:
         written.append(data)
-        put(sink, data, mode)
+        put(sink, data, at)
 
     monkeypatch.setattr(FileSink, "_put", watch)
     vectors = {name: bytes([number] * 16) for number, name in enumerate("abcd")}

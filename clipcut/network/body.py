@@ -21,8 +21,8 @@ _CONTENT_RANGE = re.compile(r"bytes +(\d{1,18})-(\d{1,18})(?:/.*)?", re.ASCII | 
 class Sink(Protocol):
     """Where a body goes; begun anew with each try."""
 
-    async def restart(self) -> None:
-        """Forget what came so far."""
+    async def restart(self, at: int = 0) -> None:
+        """Forget what came so far, but for its first ``at`` bytes."""
 
     async def write(self, data: bytes) -> None:
         """Take some more."""
@@ -38,9 +38,9 @@ class MemorySink:
         """Begin empty."""
         self.data = bytearray()
 
-    async def restart(self) -> None:
-        """Forget what came so far."""
-        self.data.clear()
+    async def restart(self, at: int = 0) -> None:
+        """Forget what came so far, but for its first ``at`` bytes."""
+        del self.data[at:]
 
     async def write(self, data: bytes) -> None:
         """Take some more."""
@@ -58,12 +58,12 @@ class FileSink:
         self._path = path
         self._threads = threads
         self._batch = bytearray()
-        self._mode = "wb"
+        self._written = 0
 
-    async def restart(self) -> None:
-        """Forget what came so far."""
-        self._batch.clear()
-        self._mode = "wb"
+    async def restart(self, at: int = 0) -> None:
+        """Forget what came so far, but for its first ``at`` bytes."""
+        del self._batch[max(0, at - self._written) :]
+        self._written = min(self._written, at)
 
     async def write(self, data: bytes) -> None:
         """Take some more."""
@@ -76,14 +76,17 @@ class FileSink:
         await self._flush()
 
     async def _flush(self) -> None:
-        data, mode = bytes(self._batch), self._mode
+        data, at = bytes(self._batch), self._written
         self._batch.clear()
-        self._mode = "ab"
-        await trio.to_thread.run_sync(self._put, data, mode, limiter=self._threads)
+        self._written += len(data)
+        await trio.to_thread.run_sync(self._put, data, at, limiter=self._threads)
 
-    def _put(self, data: bytes, mode: str) -> None:
+    def _put(self, data: bytes, at: int) -> None:
         try:
-            with self._path.open(mode) as file:
+            with self._path.open("r+b" if at else "wb") as file:
+                if at:
+                    file.truncate(at)  # a try that failed may have left more
+                    file.seek(at)
                 file.write(data)
         except OSError as exc:
             raise_if_machine(exc)
@@ -125,6 +128,8 @@ class Window:
         self._is_whole = reply.status == 200
         self._skip = 0
         self._wanted: int | None = None
+        self.has_rest = False
+        """Whether the server gives less of the range than it was asked for, and has more."""
         self._refuse_change(reply)
         if ask.byte_range is not None:
             self._choose(ask.byte_range, reply)
@@ -140,11 +145,14 @@ class Window:
         first, end = wanted
         self._wanted = end - first
         if reply.status == 206:
-            came = content_range(reply.headers.get("content-range", ""))
-            if came is None or came[0] != first or came[1] > end or (came[1] < end and not self._ask.may_be_shorter):
+            stated = reply.headers.get("content-range", "")
+            came, total = content_range(stated), total_size(stated)
+            is_past_end = total is not None and total < end
+            if came is None or came[0] != first or came[1] > end or (is_past_end and not self._ask.may_be_shorter):
                 words = f"{self._ask.what}: the server sends other bytes than it was asked for"
                 raise SourceError(Reason.TRUNCATED, words, is_passing=True)
             self._wanted = came[1] - first
+            self.has_rest = came[1] < (end if total is None else min(end, total))
         elif first > MAX_SKIP:
             raise SourceError(Reason.TOO_LARGE, f"{self._ask.what}: the server ignores ranges, and it lies far inside")
         else:
@@ -210,7 +218,8 @@ class Window:
 
     def check_end(self) -> None:
         """See that all came."""
-        is_short = self._wanted is not None and self.taken < self._wanted and not self._ask.may_be_shorter
+        may_be_short = self._is_whole and self._ask.may_be_shorter  # a 206 has said how much it brings
+        is_short = self._wanted is not None and self.taken < self._wanted and not may_be_short
         if is_short or (self._unpack is not None and not self._unpack.eof):
             raise SourceError(Reason.TRUNCATED, f"{self._ask.what}: the answer ended too soon", is_passing=True)
 

@@ -21,6 +21,7 @@ from clipcut.network.ask import Answer, Ask, Patience, Trace
 from clipcut.network.body import MemorySink, Pace, Sink, Window
 from clipcut.network.hosts import Hosts
 from clipcut.network.http import Reply, Wire
+from clipcut.network.parts import Parts
 
 MAX_REDIRECTS = 8
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -86,7 +87,7 @@ class Fetcher:
         stamina.instrumentation.set_on_retry_hooks([])
 
     async def fetch(self, ask: Ask, sink: Sink, told: Told) -> Answer:
-        """Fetch something, again and again if it fails in passing.
+        """Fetch something, again and again if it fails in passing; of a range that comes in parts only what is missing.
 
         Args:
             ask: What is wanted.
@@ -98,6 +99,7 @@ class Fetcher:
         """
         failures: list[SourceError] = []
         waits: list[float] = []
+        parts = Parts(ask)
 
         def wait(exc: Exception) -> bool | float:
             if not isinstance(exc, SourceError) or not exc.is_passing or len(waits) >= self.max_retry():
@@ -113,8 +115,15 @@ class Fetcher:
                     if failures:
                         self.retries += 1
                         told(Retry(len(failures), waits[-1], failures[-1].reason))
-                    await sink.restart()
-                    answer = await self._follow(ask, sink)
+                    parts.spent_s = 0.0
+                    await sink.restart(parts.taken)
+                    while not parts.is_over:
+                        if await self._follow(parts, sink):
+                            failures.clear()
+                            waits.clear()
+                    answer = parts.answer
+                    assert answer is not None  # noqa: S101  it is over
+                    parts.begin_anew()  # if the whole of it won't do
                     await sink.finish()
                     return answer
         except SourceError as exc:
@@ -130,18 +139,30 @@ class Fetcher:
         answer = await self.fetch(ask, sink, told)
         return bytes(sink.data), answer
 
-    async def _follow(self, ask: Ask, sink: Sink) -> Answer:
-        """Go where redirects lead; each hop is looked at as if a playlist had named it."""
+    async def _follow(self, parts: Parts, sink: Sink) -> bool:
+        """Go where redirects lead; each hop is looked at as if a playlist had named it.
+
+        Returns:
+            Whether the thing has come further than ever, and isn't there yet.
+        """
+        ask = parts.rest
         url, led_by = ask.url, ask.led_by
         for _ in range(MAX_REDIRECTS + 1):
-            answer, location = await self._once(ask, url, led_by, sink)
-            if location is None:
-                return answer
-            url, led_by = _join(url, location, ask.what), answer.zone
+            answer, window = await self._once(ask, url, led_by, parts, sink)
+            if window is not None:
+                return parts.note(answer, window)
+            if parts.is_over:
+                return False
+            url, led_by = _join(url, answer.headers["location"], ask.what), answer.zone
         raise SourceError(Reason.REFUSED, f"{ask.what}: redirected more than {MAX_REDIRECTS} times")
 
-    async def _once(self, ask: Ask, url: str, led_by: Zone | None, sink: Sink) -> tuple[Answer, str | None]:
-        """Send one request; return where the answer came from, and where it leads if it is a redirect."""
+    async def _once(
+        self, ask: Ask, url: str, led_by: Zone | None, parts: Parts, sink: Sink
+    ) -> tuple[Answer, Window | None]:
+        """Send one request; return where the answer came from, and what it brought.
+
+        That is None if it is a redirect, or there is nothing left.
+        """
         headers = dict(ask.access.headers_for(url))
         if "traceparent" not in {name.lower() for name in headers}:  # a source may have its own
             headers |= self.trace.headers_for(url)
@@ -154,8 +175,9 @@ class Fetcher:
         total_s = ask.total_s or self.patience.total_s
         async with self.hosts[_host(url)].place():
             self.requests += 1
+            began = trio.current_time()
             try:
-                with trio.fail_after(total_s):
+                with trio.fail_after(max(0.0, total_s - parts.spent_s)):
                     async with self.wire.get(
                         url,
                         headers,
@@ -163,7 +185,7 @@ class Fetcher:
                         connect_s=self.patience.connect_s,
                         silence_s=self.patience.silence_s,
                     ) as reply:
-                        return await self._take(ask, url, reply, sink)
+                        return await self._take(ask, url, reply, parts, sink)
             except trio.TooSlowError as exc:
                 words = f"{ask.what}: took longer than {total_s:.0f} s"
                 raise SourceError(Reason.TIMEOUT, words, is_passing=True) from exc
@@ -171,22 +193,28 @@ class Fetcher:
                 if str(exc).startswith(f"{ask.what}: "):
                     raise
                 raise exc.again(f"{ask.what}: {exc}") from exc
+            finally:
+                parts.spent_s += trio.current_time() - began
 
-    async def _take(self, ask: Ask, url: str, reply: Reply, sink: Sink) -> tuple[Answer, str | None]:
+    async def _take(self, ask: Ask, url: str, reply: Reply, parts: Parts, sink: Sink) -> tuple[Answer, Window | None]:
         answer = Answer(url=url, zone=reply.zone, status=reply.status, headers=reply.headers)
         if reply.status in _REDIRECTS and "location" in reply.headers:
-            return answer, reply.headers["location"]
+            return answer, None
+        if reply.status == 416 and parts.taken and ask.may_be_shorter:  # its length wasn't told, and this was all
+            parts.is_over = True
+            return answer, None
         if reply.status not in (200, 206) or (reply.status == 206 and ask.byte_range is None):
             raise self._refused(ask, url, reply)
         if (asked := _asked_pause(ask, reply)) is not None:
             self.hosts[_host(url)].pause(min(asked, self.patience.pause_s))
         window, pace = Window(ask, reply), Pace(self.patience, ask.what)
+        parts.accept(answer)
         while not window.is_full and (chunk := await reply.read()):
             self.bytes_fetched += len(chunk)
             pace.note(len(chunk))
             await sink.write(window.take(chunk))
         window.check_end()
-        return answer, None
+        return answer, window
 
     def _refused(self, ask: Ask, url: str, reply: Reply) -> SourceError:
         """Turn a status into a failure, and let the host have the pause that it asks for."""

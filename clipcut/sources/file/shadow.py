@@ -50,10 +50,10 @@ class OffsetSink:
     _batch: bytearray = attrs.field(init=False, factory=bytearray)
     written: int = attrs.field(init=False, default=0)
 
-    async def restart(self) -> None:
-        """Begin at the offset once more."""
-        self._batch.clear()
-        self.written = 0
+    async def restart(self, at: int = 0) -> None:
+        """Begin at the offset once more, or ``at`` bytes behind it: so many are kept."""
+        del self._batch[max(0, at - self.written) :]
+        self.written = min(self.written, at)
 
     async def write(self, data: bytes) -> None:
         """Take some more."""
