@@ -1,7 +1,7 @@
 """Servers as people have them: what they answer that is allowed, or common, and the bytes that come of it."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -219,6 +219,162 @@ async def test_a_whole_that_will_not_do_is_asked_for_no_more_often_for_its_parts
             await fetcher.fetch(make_ask(f"{origin.url}/a", byte_range=(0, 10_000)), sink, untold)
 
     assert 6 == origin.count("/a")
+
+
+# If-Range
+
+
+def of(seen: Seen, data: bytes, headers: Mapping[str, str], *, whole: bool = False) -> Reply:
+    """Answer with the range that was asked for, or with the whole."""
+    if whole or seen.range is None:
+        return Reply(body=data, headers=headers, ignore_range=True)
+    first, end = asked(seen)
+    end = min(end, len(data))
+    stated = f"bytes {first}-{end - 1}/{len(data)}"
+    return Reply(status=206, body=data[first:end], headers={**headers, "Content-Range": stated})
+
+
+TIME = "Tue, 01 Jul 2025 10:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("known", "headers"),
+    [
+        pytest.param('"tag"', {"ETag": '"tag"'}, id="tag"),
+        pytest.param('"tag"', {"ETag": 'W/"tag"'}, id="weak tag"),
+        pytest.param('"tag"', {"ETag": '"tag"', "Last-Modified": "another"}, id="tag before time"),
+        pytest.param(TIME, {"ETag": "", "Last-Modified": TIME}, id="time"),
+        pytest.param(TIME, {"ETag": 'W/"x"', "Last-Modified": TIME}, id="time and weak tag"),
+    ],
+)
+async def test_the_whole_of_the_same_file_is_no_change(
+    origin: Origin, fetcher: Fetcher, known: str, headers: Mapping[str, str]
+) -> None:
+    """A server that knows no If-Range is asked for the range without it, from then on, and no whole is read."""
+    data = DATA * 400
+    origin.script("/a", lambda seen: of(seen, data, headers, whole="if-range" in seen.headers))
+    for first in (5000, 3_000_000):
+        ask = {"byte_range": (first, first + 300), "of_size": len(data), "if_range": known}
+        assert data[first : first + 300] == await fetch(fetcher, f"{origin.url}/a", **ask)
+
+    assert [True, False, False] == ["if-range" in seen.headers for seen in origin.requests]
+    assert fetcher.bytes_fetched <= 600 + (1 << 17)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"ETag": '"other"'}, id="another tag"),
+        pytest.param({"ETag": '"other"', "Last-Modified": TIME}, id="another tag, the same time"),
+        pytest.param({"ETag": ""}, id="no tag"),
+        pytest.param({"ETag": "", "Last-Modified": TIME}, id="a time, and no tag"),
+    ],
+)
+@pytest.mark.parametrize("knows", [False, True], ids=["200", "206 without If-Range"])
+async def test_what_may_be_another_file_is_a_change(origin: Origin, headers: Mapping[str, str], knows: bool) -> None:
+    """Whatever is not known to be the same is looked into anew."""
+    first = Reply(body=DATA, ignore_range=True, headers={"ETag": '"tag"'})
+    answers = [first] if knows else []
+    origin.script("/a", *answers, lambda seen: of(seen, DATA, headers, whole=not knows))
+    async with open_fetcher(max_retry=3) as fetcher:
+        ask = make_ask(f"{origin.url}/a", byte_range=(0, 9), of_size=len(DATA), if_range='"tag"')
+        error = await fail(fetcher, ask)
+
+    assert (True, len(answers) + 1) == (error.is_changed, origin.count())
+
+
+async def test_a_server_that_has_forgotten_ranges_is_read_up_to_the_end_of_the_range(
+    origin: Origin, fetcher: Fetcher
+) -> None:
+    """Within bounds, as its tag says that it is the same file."""
+    origin.script("/a", Reply(ignore_range=True, headers={"ETag": '"tag"'}))
+    ask = {"byte_range": (5000, 5300), "of_size": len(DATA), "if_range": '"tag"'}
+
+    assert DATA[5000:5300] == await fetch(fetcher, f"{origin.url}/a", **ask)
+    assert 2 == origin.count()
+
+
+# 416
+
+
+@pytest.mark.parametrize(
+    ("stated", "second"),
+    [
+        pytest.param(f"bytes */{len(DATA)}", f"bytes=0-{len(DATA) - 1}", id="length told"),
+        pytest.param("", None, id="length untold"),
+        pytest.param("bytes */*", None, id="length unknown"),
+    ],
+)
+async def test_a_range_past_the_end_is_asked_for_as_far_as_it_goes(
+    origin: Origin, fetcher: Fetcher, stated: str, second: str | None
+) -> None:
+    """A server that gives nothing of it, though it should, is asked once more."""
+
+    def strict(seen: Seen) -> Reply:
+        if seen.range is not None and asked(seen)[1] > len(DATA):
+            return Reply(status=416, headers={"Content-Range": stated})
+        return Reply()
+
+    origin.script("/a", strict)
+
+    assert DATA == await fetch(fetcher, f"{origin.url}/a", byte_range=(0, 65_536), may_be_shorter=True)
+    assert ["bytes=0-65535", second] == [seen.range for seen in origin.requests]
+
+
+@pytest.mark.parametrize(
+    "stated", ["bytes */10240", "bytes */0", "bytes */100", "bytes */1", "", "bytes */99999999999"]
+)
+async def test_a_server_that_refuses_every_range_is_asked_twice_at_the_most(
+    origin: Origin, fetcher: Fetcher, stated: str
+) -> None:
+    """Whatever length it tells."""
+    origin.script("/a", Reply(status=416, headers={"Content-Range": stated}))
+    error = await fail(fetcher, make_ask(f"{origin.url}/a", byte_range=(0, 65_536), may_be_shorter=True))
+
+    assert Reason.HTTP_4XX == error.reason
+    assert origin.count() <= 2
+
+
+@pytest.mark.media
+def test_a_file_smaller_than_the_first_range_is_cut(tmp_path: Path, packaged: str) -> None:
+    """From a server that refuses ranges which go past the end, and tells its length or not."""
+    www = tmp_path / "www"
+    www.mkdir()
+    args = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "40", "-pix_fmt", "yuv420p")
+    path = make_source(www / "v.mp4", ffmpeg=packaged, source_id=1, seconds=1, pattern=False, video_args=args)
+    assert path.stat().st_size < 65_536
+    document = timeline([{"video_id": "v", "start": 0.2, "end": 0.8}], {"v": ""})
+    for stated in (f"bytes */{path.stat().st_size}", ""):
+
+        def strict(seen: Seen, stated: str = stated) -> Reply:
+            is_past = seen.range is not None and asked(seen)[1] > path.stat().st_size
+            return Reply(status=416, headers={"Content-Range": stated}) if is_past else Reply()
+
+        with serving(www) as origin:
+            origin.script("/v.mp4", strict)
+            document["sources"]["v"]["url"] = f"{origin.url}/v.mp4"
+            rendered = render(tmp_path, document, "--no-cache", "--force", ffmpeg=packaged)
+
+        assert ([None], 0) == (messages(rendered), rendered.exit_code)
+        assert_picture(rendered, document, {"v": Numbered(1, frames=30)}, ffmpeg=packaged)
+
+
+# Whole files
+
+
+@pytest.mark.media
+def test_a_file_is_cut_from_a_server_that_knows_no_if_range(tmp_path: Path, www: Path, packaged: str) -> None:
+    """Range by range, and never as a whole."""
+
+    def answer(seen: Seen) -> Reply:
+        return Reply(ignore_range="if-range" in seen.headers)
+
+    with serving(www) as origin:
+        origin.script("/v.mp4", answer)
+        rendered = check(tmp_path, f"{origin.url}/v.mp4", packaged)
+
+    assert rendered.report["clip_stats"]["bytes_fetched"] < (www / "v.mp4").stat().st_size
+    assert 1 == sum("if-range" in seen.headers for seen in origin.requests)
 
 
 @pytest.mark.media

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -115,11 +116,26 @@ def whole_size(answer: Answer) -> int | None:
     return int(length[:20]) if length.isascii() and length.isdigit() else None
 
 
+def validator_in(headers: Mapping[str, str], known: str) -> str | None:
+    """Return what an answer says of its thing's state in the way of a known ETag or time of change; None if nothing."""
+    return headers.get("etag" if known.startswith('"') else "last-modified")
+
+
+def is_same_state(found: str, known: str) -> bool:
+    """Tell whether two ETags, or two times of change, are equal; a server that packs on its way makes an ETag weak."""
+    return found.removeprefix("W/") == known.removeprefix("W/")
+
+
 class Window:
     """Picks the wanted bytes out of a body as it comes, and bounds it."""
 
-    def __init__(self, ask: Ask, reply: Reply) -> None:
+    def __init__(self, ask: Ask, reply: Reply, *, has_if_range: bool = True) -> None:
         """Compare an answer's head with what was asked for.
+
+        Args:
+            ask: What was asked for.
+            reply: The answer.
+            has_if_range: Whether the server was told of what state it must be: if so, it may leave out what that is.
 
         Raises:
             SourceError: ``truncated``, ``too_large`` or ``undecodable``.
@@ -130,7 +146,7 @@ class Window:
         self._wanted: int | None = None
         self.has_rest = False
         """Whether the server gives less of the range than it was asked for, and has more."""
-        self._refuse_change(reply)
+        self._refuse_change(reply, is_vouched=has_if_range or ask.byte_range is None)
         if ask.byte_range is not None:
             self._choose(ask.byte_range, reply)
         declared = reply.headers.get("content-length", "")
@@ -158,17 +174,20 @@ class Window:
         else:
             self._skip = first
 
-    def _refuse_change(self, reply: Reply) -> None:
+    def _refuse_change(self, reply: Reply, *, is_vouched: bool) -> None:
         """See that it is what was looked into before, or a range of it.
 
         Raises:
             SourceError: The server says that it isn't.
         """
-        size = total_size(reply.headers.get("content-range", "")) if reply.status == 206 else None
-        name = "etag" if (self._ask.if_range or "").startswith('"') else "last-modified"
-        is_other = self._ask.if_range is not None and reply.headers.get(name, self._ask.if_range) != self._ask.if_range
-        is_part = reply.status == 206 and size in (None, self._ask.of_size)
-        if is_other or (self._ask.of_size is not None and self._ask.byte_range is not None and not is_part):
+        ask, known = self._ask, self._ask.if_range
+        found = validator_in(reply.headers, known) if known is not None else None
+        is_other = known is not None and (not is_vouched if found is None else not is_same_state(found, known))
+        if ask.byte_range is not None and ask.of_size is not None:
+            stated = reply.headers.get("content-range" if reply.status == 206 else "content-length", "")
+            is_unsure = reply.status == 200 and found is None  # of another thing all of it would come, too
+            is_other = is_other or is_unsure or total_size(stated) not in (None, ask.of_size)
+        if is_other:
             words = f"{self._ask.what}: the file was changed while the render was reading it"
             raise SourceError(Reason.UNDECODABLE, words, is_changed=True)
 

@@ -80,6 +80,8 @@ class Fetcher:
     retries: int = 0
     bytes_fetched: int = 0
     hosts: Hosts = attrs.field(init=False)
+    _unconditional: set[str] = attrs.field(init=False, factory=set, repr=False)
+    """Addresses whose server takes ``If-Range`` for a wish for the whole, though nothing was changed."""
 
     def __attrs_post_init__(self) -> None:
         """Know no host yet; and keep stamina from logging by itself: its hooks would show a call's arguments."""
@@ -99,7 +101,7 @@ class Fetcher:
         """
         failures: list[SourceError] = []
         waits: list[float] = []
-        parts = Parts(ask)
+        parts = Parts(ask, sends_if_range=ask.url not in self._unconditional)
 
         def wait(exc: Exception) -> bool | float:
             if not isinstance(exc, SourceError) or not exc.is_passing or len(waits) >= self.max_retry():
@@ -151,7 +153,7 @@ class Fetcher:
             answer, window = await self._once(ask, url, led_by, parts, sink)
             if window is not None:
                 return parts.note(answer, window)
-            if parts.is_over:
+            if "location" not in answer.headers or answer.status not in _REDIRECTS:
                 return False
             url, led_by = _join(url, answer.headers["location"], ask.what), answer.zone
         raise SourceError(Reason.REFUSED, f"{ask.what}: redirected more than {MAX_REDIRECTS} times")
@@ -161,14 +163,14 @@ class Fetcher:
     ) -> tuple[Answer, Window | None]:
         """Send one request; return where the answer came from, and what it brought.
 
-        That is None if it is a redirect, or there is nothing left.
+        That is None if it is a redirect, or if something else has to be asked for, or nothing more.
         """
         headers = dict(ask.access.headers_for(url))
         if "traceparent" not in {name.lower() for name in headers}:  # a source may have its own
             headers |= self.trace.headers_for(url)
-        if ask.byte_range is not None:
+        if ask.byte_range is not None and parts.sends_range:
             headers["Range"] = f"bytes={ask.byte_range[0]}-{ask.byte_range[1] - 1}"
-            if ask.if_range is not None:
+            if ask.if_range is not None and parts.sends_if_range:
                 headers["If-Range"] = ask.if_range
         if ask.gzip:
             headers["Accept-Encoding"] = "gzip"
@@ -200,14 +202,16 @@ class Fetcher:
         answer = Answer(url=url, zone=reply.zone, status=reply.status, headers=reply.headers)
         if reply.status in _REDIRECTS and "location" in reply.headers:
             return answer, None
-        if reply.status == 416 and parts.taken and ask.may_be_shorter:  # its length wasn't told, and this was all
-            parts.is_over = True
+        if parts.must_turn(ask, reply):
+            if not parts.sends_if_range:
+                self._unconditional.add(ask.url)
             return answer, None
         if reply.status not in (200, 206) or (reply.status == 206 and ask.byte_range is None):
             raise self._refused(ask, url, reply)
         if (asked := _asked_pause(ask, reply)) is not None:
             self.hosts[_host(url)].pause(min(asked, self.patience.pause_s))
-        window, pace = Window(ask, reply), Pace(self.patience, ask.what)
+        window = Window(ask, reply, has_if_range=parts.sends_if_range)
+        pace = Pace(self.patience, ask.what)
         parts.accept(answer)
         while not window.is_full and (chunk := await reply.read()):
             self.bytes_fetched += len(chunk)

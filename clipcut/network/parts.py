@@ -4,7 +4,8 @@ import attrs
 
 from clipcut.errors import Reason, SourceError
 from clipcut.network.ask import Answer, Ask
-from clipcut.network.body import Window, total_size
+from clipcut.network.body import Window, is_same_state, total_size, validator_in
+from clipcut.network.http import Reply
 
 LEAST_PART = 4096
 """How many bytes an answer must bring on average, in bytes: a range in smaller parts costs more than it is worth."""
@@ -22,6 +23,8 @@ class Parts:
         spent_s: How long these answers took, in seconds.
         answer: The first answer; None before it.
         is_over: Whether nothing is left to ask for.
+        sends_range: Whether a range is asked for as such, and not picked out of the whole.
+        sends_if_range: Whether the server is told of what state the thing must be.
     """
 
     whole: Ask
@@ -29,6 +32,9 @@ class Parts:
     spent_s: float = 0.0
     answer: Answer | None = None
     is_over: bool = False
+    sends_range: bool = True
+    sends_if_range: bool = True
+    _was_out_of_range: bool = False
     _count: int = 0
     _most: int = 0
 
@@ -46,6 +52,40 @@ class Parts:
         """Forget what came."""
         self.taken = self._count = 0
         self.answer, self.is_over = None, False
+
+    def must_turn(self, ask: Ask, reply: Reply) -> bool:
+        """Tell whether an answer only means that something else should be asked for; ``rest`` is that then.
+
+        It is the end, if that wasn't known; a range that reaches past the end, for a server that gives none of it then;
+        or the whole of just the thing that a range was asked of, by ``If-Range``, from a server that knows only ranges.
+        """
+        if ask.byte_range is None:
+            return False
+        if reply.status == 416 and ask.may_be_shorter:
+            return self._fit(ask.byte_range, reply)
+        known = ask.if_range if self.sends_if_range else None
+        found = validator_in(reply.headers, known) if known is not None and reply.status == 200 else None
+        if known is None or found is None or not is_same_state(found, known):
+            return False
+        self.sends_if_range = False
+        return True
+
+    def _fit(self, wanted: tuple[int, int], reply: Reply) -> bool:
+        """Ask for what there is of a range, once, by the length that a refusal tells; without one, for the whole."""
+        first, end = wanted
+        total = total_size(reply.headers.get("content-range", ""))
+        if self.taken:
+            self.is_over = True
+        elif self._was_out_of_range:
+            return False
+        elif total is not None and first < total < end:
+            self.whole = attrs.evolve(self.whole, byte_range=(first, total))
+        elif total is None and first == 0:
+            self.sends_range = False
+        else:
+            return False
+        self._was_out_of_range = True
+        return True
 
     def accept(self, answer: Answer) -> None:
         """See that an answer is of the same thing as those before it.
@@ -83,5 +123,5 @@ def _is_same(one: Answer, other: Answer) -> bool:
         return False
     for name in ("etag", "last-modified"):  # the time only counts where there is no tag
         if name in one.headers and name in other.headers:
-            return one.headers[name].removeprefix("W/") == other.headers[name].removeprefix("W/")
+            return is_same_state(one.headers[name], other.headers[name])
     return True
