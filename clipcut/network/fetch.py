@@ -7,7 +7,7 @@ import datetime as dt
 import email.utils
 import random
 from collections.abc import Callable
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import attrs
 import stamina
@@ -22,6 +22,7 @@ from clipcut.network.body import MemorySink, Pace, Sink, Window
 from clipcut.network.hosts import Hosts
 from clipcut.network.http import Reply, Wire
 from clipcut.network.parts import Parts
+from clipcut.network.references import resolve_reference
 
 MAX_REDIRECTS = 8
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -253,7 +254,7 @@ def _join(url: str, location: str, what: str) -> str:
         SourceError: ``refused``; it isn't an http(s) address.
     """
     try:
-        target = urljoin(url, location)
+        target = resolve_reference(url, location)
         parts = urlsplit(target)
         is_fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:

@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import attrs
 
 from clipcut.errors import Reason, SourceError
+from clipcut.network.references import resolve_reference
 from clipcut.redact import redact_url
 from clipcut.sources.segments.playlist import Key
 from clipcut.timebase import MAX_SECONDS, parse_decimal
@@ -37,7 +38,7 @@ def absolute(base: str, address: str | None, what: str) -> str:
     if len(address) > MAX_LINE or not address.isprintable():
         raise bad(problem)
     try:
-        url = urljoin(base, address)
+        url = resolve_reference(base, address)
         parts = urlsplit(url)
         _ = parts.port  # raises as well, if it is none
     except ValueError:
