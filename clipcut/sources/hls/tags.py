@@ -1,15 +1,26 @@
 """The tags of an HLS playlist, one by one; the only module that knows m3u8.
 
 m3u8 reads line by line and keeps most of a playlist, but not all that an exact cut needs: of several keys for one
-segment it keeps the last, durations become floats, a tag that it can't read ends everything even if it does not matter,
-and an address in a wrong place is dropped in silence. ``_Tags`` looks at each tag first and makes up for that.
+segment it keeps the last, durations become floats, an apostrophe in an attribute can swallow the next one, a tag that
+it can't read ends everything even if it does not matter, and an address in a wrong place is dropped in silence.
+``_Tags`` looks at each tag first and makes up for that.
 """
 
 import re
 from collections.abc import Callable
 from typing import Any
 
-from clipcut.sources.hls.values import MAX_LINE, Raw, absolute, bad, byte_range, duration, read_lock, unlocked
+from clipcut.sources.hls.values import (
+    MAX_LINE,
+    Raw,
+    absolute,
+    attributes,
+    bad,
+    byte_range,
+    duration,
+    read_lock,
+    unlocked,
+)
 from clipcut.sources.segments.playlist import Init, Resource
 
 MAX_SEGMENTS = 100_000
@@ -22,6 +33,8 @@ MAX_FORMATS = 100
 """No segment's key comes in more formats."""
 
 _ADDRESS_LINE = re.compile(r"^[^#\s]", re.MULTILINE)
+_LENGTH_END = re.compile(r"[,\s]")
+"""A title follows the comma; attributes may stand before it, after a space, and have commas of their own."""
 
 TAGS = (
     "#EXTINF",
@@ -105,7 +118,9 @@ class _Tags:
             "#EXTINF": self._length,
             "#EXT-X-KEY": self._key,
             "#EXT-X-MAP": self._map,
+            "#EXT-X-MEDIA": self._rendition,
             "#EXT-X-MEDIA-SEQUENCE": self._sequence,
+            "#EXT-X-SESSION-KEY": self._session_key,
             "#EXT-X-STREAM-INF": self._variant,
         }
 
@@ -128,11 +143,12 @@ class _Tags:
         segment = state.setdefault("segment", {})
         if "seconds" in segment:
             raise bad(f"gives segment {number} no address")
-        segment["seconds"] = duration(line.partition(":")[2].partition(",")[0].strip(), number)
-        return False
+        segment["seconds"] = duration(_LENGTH_END.split(line.partition(":")[2].strip(), maxsplit=1)[0], number)
+        state["expect_segment"] = True
+        return True
 
     def _key(self, line: str, _found: Raw, state: dict[str, Any]) -> bool:
-        key = _ask_m3u8(line)["keys"][0]
+        key = attributes(line)
         method = key.get("method")
         if not method:
             raise bad("has a key without METHOD")
@@ -146,9 +162,9 @@ class _Tags:
         return True
 
     def _map(self, line: str, found: Raw, state: dict[str, Any]) -> bool:
-        attributes = _ask_m3u8(line)["segment_map"][0]
+        given = attributes(line)
         what = f"the EXT-X-MAP before segment {len(found['segments'])}"
-        url, text = absolute(self._url, attributes.get("uri"), what), attributes.get("byterange")
+        url, text = absolute(self._url, given.get("uri"), what), given.get("byterange")
         resource = Resource(url=url, byte_range=None if text is None else byte_range(text, 0, what))
         state["current_segment_map"] = Init(resource=resource, key=unlocked(state.get("current_key"), None, what))
         return True
@@ -158,7 +174,18 @@ class _Tags:
             raise bad("has an EXT-X-MEDIA-SEQUENCE after its first segment")
         return False
 
-    def _variant(self, _line: str, found: Raw, state: dict[str, Any]) -> bool:
+    def _rendition(self, line: str, found: Raw, _state: dict[str, Any]) -> bool:
+        found["media"].append(attributes(line))
+        return True
+
+    def _session_key(self, line: str, found: Raw, _state: dict[str, Any]) -> bool:
+        found["session_keys"].append(attributes(line))
+        return True
+
+    def _variant(self, line: str, found: Raw, state: dict[str, Any]) -> bool:
         if state.get("expect_playlist"):
             raise bad(f"gives variant {len(found['playlists'])} no address")
-        return False
+        given = attributes(line)
+        state["stream_info"] = given | {"bandwidth": int(float(given.get("bandwidth", 0)))}
+        state["expect_playlist"] = True
+        return True

@@ -51,6 +51,40 @@ def absolute(base: str, address: str | None, what: str) -> str:
     return url
 
 
+def attributes(line: str) -> dict[str, str]:
+    """Read a tag's attribute list, whatever commas and quotes its values have; names are written as m3u8 does.
+
+    What isn't in order is read as well as can be: names without values are left out, a quote inside a value is a
+    character like any other, and a value whose quote stays open is none.
+    """
+    text, at = line.partition(":")[2], 0
+    found = {}
+    while (equals := text.find("=", at)) >= 0:
+        name = text[max(at, text.rfind(",", at, equals) + 1) : equals]
+        value, at = _attribute_value(text, equals + 1)
+        found[name.strip().lower().replace("-", "_")] = value
+    return found
+
+
+def _attribute_value(text: str, at: int) -> tuple[str, int]:
+    """Return the value that begins at a place, without its quotes, and where the next attribute begins."""
+    while text[at : at + 1].isspace():
+        at += 1
+    quote = text[at : at + 1]
+    closing = text.find(quote, at + 1) if quote in ("'", '"') else -1
+    if closing >= 0:
+        end = _comma(text, closing)
+        if not text[closing + 1 : end].strip():
+            return text[at + 1 : closing], end + 1
+    end = _comma(text, at)
+    return "" if quote == '"' and closing < 0 else text[at:end].strip(), end + 1
+
+
+def _comma(text: str, at: int) -> int:
+    found = text.find(",", at)
+    return found if found >= 0 else len(text)
+
+
 def byte_range(text: str, implied: int | None, what: str) -> tuple[int, int]:
     """Read ``length[@first]`` as ``[first, end)``; ``implied`` is where it begins if it does not say so."""
     match = _BYTE_RANGE.fullmatch(text.strip())
