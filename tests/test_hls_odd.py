@@ -1,10 +1,12 @@
 """Playlists as people have them: attributes with commas, variables, renditions that aren't there, packed segments."""
 
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from golden import Numbered, Rendered, assert_clicks, assert_picture, render, timeline
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from media import make_source
 from packaged import package, read_segments, serving
 
+from clipcut.errors import Reason, SourceError
 from clipcut.sources.hls.master import MasterPlaylist
 from clipcut.sources.hls.reader import parse_playlist
 from clipcut.sources.hls.values import attributes
@@ -41,6 +44,11 @@ def check(folder: Path, url: str, ffmpeg: str, **source: Any) -> Rendered:
     assert_picture(rendered, document, MEDIA, ffmpeg=ffmpeg)
     assert_clicks(rendered, document, ffmpeg=ffmpeg)
     return rendered
+
+
+def segments(packed: Path) -> list[tuple[str, str]]:
+    """Return the length and the name of each segment."""
+    return read_segments(packed / "index.m3u8")
 
 
 def messages(rendered: Rendered) -> list[str | None]:
@@ -139,7 +147,126 @@ def test_a_master_playlist_is_read_whatever_its_names_are(lines: tuple[str, str]
 @pytest.mark.media
 def test_a_playlist_of_a_receiver_is_cut(tmp_path: Path, packed: Path, packaged: str) -> None:
     """Each of its segments has a name with commas."""
-    lines = [f'#EXTINF:{length} tvg-name="a, b",c,\n{name}' for length, name in read_segments(packed / "index.m3u8")]
+    lines = [f'#EXTINF:{length} tvg-name="a, b",c,\n{name}' for length, name in segments(packed)]
     (packed / "names.m3u8").write_text("\n".join(["#EXTM3U", *lines, "#EXT-X-ENDLIST"]))
     with serving(packed) as origin:
         check(tmp_path, f"{origin.url}/names.m3u8", packaged)
+
+
+# Variables
+
+
+def defined(*lines: str, **given: Any) -> list[str]:
+    """Return the addresses of a media playlist's segments."""
+    return [segment.resource.url for segment in media(*lines, **given).segments]
+
+
+@pytest.mark.parametrize(
+    ("lines", "url"),
+    [
+        pytest.param(['#EXT-X-DEFINE:NAME="x",VALUE="b/c"', "#EXTINF:1,", "{$x}.ts"], "http://h/a/b/c.ts", id="value"),
+        pytest.param(
+            ['#EXT-X-DEFINE:VALUE="//k,1/",NAME="x_Y-1"', "#EXTINF:1,", "{$x_Y-1}b.ts?{$x_Y-1}"],
+            "http://k,1/b.ts?//k,1/",
+            id="twice",
+        ),
+        pytest.param(['#EXT-X-DEFINE:NAME="x",VALUE=""', "#EXTINF:1,", "b{$x}.ts"], "http://h/a/b.ts", id="empty"),
+        pytest.param(
+            ['#EXT-X-DEFINE:NAME="x",VALUE="b"', '#EXT-X-DEFINE:NAME="y",VALUE="{$x}{$x}"', "#EXTINF:1,", "{$y}.ts"],
+            "http://h/a/bb.ts",
+            id="of another",
+        ),
+        pytest.param(
+            ['#EXT-X-DEFINE:QUERYPARAM="token"', "#EXTINF:1,", "s.ts?t={$token}"],
+            "http://h/a/s.ts?t=a%2Bb",
+            id="parameter, byte for byte",
+        ),
+        pytest.param(['#EXT-X-DEFINE:IMPORT="x"', "#EXTINF:1,", "{$x}.ts"], "http://h/a/imported.ts", id="import"),
+        pytest.param(
+            ['#EXT-X-DEFINE:NAME="x",VALUE="b"', "#EXTINF:1,{$no}", "#{$no}", "{$x}{no}$x.ts"],
+            "http://h/a/b{no}$x.ts",
+            id="no references",
+        ),
+        pytest.param(["#EXTINF:1,", "{$x}.ts"], "http://h/a/{$x}.ts", id="no variables"),
+    ],
+)
+def test_variables_are_put_in(lines: list[str], url: str) -> None:
+    """By value, from the address, from the master playlist; and a text is a text."""
+    assert [url] == defined(*lines, imported={"x": "imported", "y": "z"})
+
+
+def test_variables_are_put_into_attributes() -> None:
+    """Of keys, initialization sections, renditions and variants."""
+    define = '#EXT-X-DEFINE:NAME="x",VALUE="b,c"'
+    key = '#EXT-X-KEY:METHOD=AES-128,URI="k{$x}",IV=0x{$iv}'
+    (segment,) = media(
+        define, f'#EXT-X-DEFINE:NAME="iv",VALUE="{"01" * 16}"', key, '#EXT-X-MAP:URI="i{$x}"', "#EXTINF:1,", "s"
+    ).segments
+    playlist = master(
+        define,
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="g{$x}",NAME="n",URI="{$x}.m3u8"',
+        '#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="gb,c",CODECS="avc1.{$x}"',
+        "v{$x}",
+    )
+
+    assert segment.key is not None
+    assert segment.init is not None
+    assert ("http://h/a/kb,c", b"\1" * 16) == (segment.key.url, segment.key.iv)
+    assert "http://h/a/ib,c" == segment.init.resource.url
+    assert ("http://h/a/b,c.m3u8", "http://h/a/vb,c") == (playlist.variants[0].audio, playlist.variants[0].url)
+    assert {"x": "b,c"} == playlist.variables
+    assert "b,c" not in repr(playlist.variables and attrs.evolve(playlist, variants=()))
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["#EXTINF:1,", "{$x}.ts", '#EXT-X-DEFINE:NAME="x",VALUE="b"'], '"x" before it defines it'),
+        (['#EXT-X-DEFINE:NAME="x",VALUE="b"', '#EXT-X-DEFINE:NAME="x",VALUE="b"'], '"x" twice'),
+        (['#EXT-X-DEFINE:NAME="x",VALUE="b"', '#EXT-X-DEFINE:IMPORT="x"'], '"x" twice'),
+        (['#EXT-X-DEFINE:NAME="x"'], '"x" without a value'),
+        (['#EXT-X-DEFINE:VALUE="x"'], "names no variable"),
+        (["#EXT-X-DEFINE"], "names no variable"),
+        (['#EXT-X-DEFINE:NAME="x",VALUE="b",IMPORT="x"'], "of two kinds"),
+        (['#EXT-X-DEFINE:IMPORT="x"'], '"x", which no master playlist has'),
+        (['#EXT-X-DEFINE:QUERYPARAM="other"'], '"other" from the query'),
+        (['#EXT-X-DEFINE:QUERYPARAM="none"'], '"none" from the query'),
+        ([f'#EXT-X-DEFINE:NAME="x",VALUE="{"b" * 40_000}"', "#EXTINF:1,", "{$x}{$x}"], "65,536 characters in a line"),
+        (
+            ['#EXT-X-DEFINE:NAME="v0",VALUE="bb"']
+            + [f'#EXT-X-DEFINE:NAME="v{n + 1}",VALUE="{f"{{$v{n}}}" * 4}"' for n in range(20)],
+            "65,536 characters in a line",
+        ),
+        (
+            [f'#EXT-X-DEFINE:NAME="x",VALUE="{"b" * 60_000}"', *["#EXTINF:1,", "{$x}"] * 300],
+            "larger than 16 MiB with its variables",
+        ),
+    ],
+)
+def test_a_playlist_with_wrong_variables_says_so(lines: list[str], words: str) -> None:
+    """And never grows past its bounds."""
+    with pytest.raises(SourceError, match=re.escape(words)) as caught:
+        media(*lines, "#EXTINF:1,", "s.ts")
+
+    assert Reason.BAD_PLAYLIST == caught.value.reason
+    assert "a%2Bb" not in str(caught.value)
+
+
+@pytest.mark.media
+def test_a_playlist_of_variables_is_cut(tmp_path: Path, packed: Path, packaged: str) -> None:
+    """Names, folders and tokens in master and media playlist; the token is in no report and no log."""
+    lines = [f"#EXTINF:{length},\n{{$base}}{{$kind}}{name[1:]}?t={{$token}}" for length, name in segments(packed)]
+    defines = [
+        '#EXT-X-DEFINE:IMPORT="base"',
+        '#EXT-X-DEFINE:QUERYPARAM="token"',
+        '#EXT-X-DEFINE:NAME="kind",VALUE="s"',
+    ]
+    (packed / "media-vars.m3u8").write_text("\n".join(["#EXTM3U", *defines, *lines, "#EXT-X-ENDLIST"]))
+    head = ['#EXT-X-DEFINE:QUERYPARAM="token"', '#EXT-X-DEFINE:NAME="base",VALUE="/"']
+    stream = ["#EXT-X-STREAM-INF:BANDWIDTH=1", "{$base}media-vars.m3u8?token={$token}"]
+    (packed / "vars.m3u8").write_text("\n".join(["#EXTM3U", *head, *stream]))
+    with serving(packed) as origin:
+        check(tmp_path, f"{origin.url}/vars.m3u8?token=s%2Becret", packaged)
+
+    assert {"t=s%2Becret"} == {seen.query for seen in origin.requests if seen.path.endswith(".ts")}
+    assert [] == [path for path in tmp_path.iterdir() if path.name != "timeline.json" and b"ecret" in path.read_bytes()]

@@ -1,6 +1,7 @@
 """A playlist to the tracks of a video: the variant that suits the output, and its sound where that is separate."""
 
 import zlib
+from collections.abc import Mapping
 
 import attrs
 import trio
@@ -60,33 +61,33 @@ class TrackLoader:
         Raises:
             SourceError: It can't be used, or what it leads to can't be had.
         """
-        top = await trio.to_thread.run_sync(_parse, data, answer.url, limiter=self.threads)
+        top = await trio.to_thread.run_sync(_parse, data, answer.url, None, limiter=self.threads)
         if isinstance(top, MediaPlaylist):
             return Tracks(video=Track(playlist=top, led_by=answer.zone), audio=None, height=None)
         variant = choose_variant(top, self.height)
-        video = await self._media(variant.url, answer.zone, "segment", told)
+        video = await self._media(variant.url, answer.zone, "segment", top.variables, told)
         audio = None
         if variant.audio is not None and self.wants_sound:
-            audio = await self._media(variant.audio, answer.zone, "sound segment", told)
+            audio = await self._media(variant.audio, answer.zone, "sound segment", top.variables, told)
             if len(audio.playlist.runs) != len(video.playlist.runs):
                 words = "its sound has other discontinuities than its picture"
                 raise SourceError(Reason.BAD_PLAYLIST, f"the playlist can't be used: {words}")
         return Tracks(video=video, audio=audio, height=variant.height)
 
-    async def _media(self, url: str, led_by: Zone, noun: str, told: Told) -> Track:
-        playlist, answer = await self._playlist(url, led_by, f"the playlist of its {noun}s", told)
+    async def _media(self, url: str, led_by: Zone, noun: str, variables: Mapping[str, str], told: Told) -> Track:
+        playlist, answer = await self._playlist(url, led_by, f"the playlist of its {noun}s", variables, told)
         if isinstance(playlist, MasterPlaylist):
             raise SourceError(Reason.BAD_PLAYLIST, f"the playlist of its {noun}s leads to playlists once more")
         return Track(playlist=playlist, led_by=answer.zone, noun=noun)
 
     async def _playlist(
-        self, url: str, led_by: Zone, what: str, told: Told
+        self, url: str, led_by: Zone, what: str, variables: Mapping[str, str], told: Told
     ) -> tuple[MediaPlaylist | MasterPlaylist, Answer]:
         ask = Ask(url=url, what=what, access=self.access, max_bytes=MAX_BYTES, led_by=led_by, gzip=True)
         data, answer = await self.fetcher.fetch_bytes(ask, told)
-        parsed = await trio.to_thread.run_sync(_parse, data, answer.url, limiter=self.threads)
+        parsed = await trio.to_thread.run_sync(_parse, data, answer.url, variables, limiter=self.threads)
         return parsed, answer
 
 
-def _parse(data: bytes, url: str) -> MediaPlaylist | MasterPlaylist:
-    return parse_playlist(unpack(data), url)
+def _parse(data: bytes, url: str, variables: Mapping[str, str] | None) -> MediaPlaylist | MasterPlaylist:
+    return parse_playlist(unpack(data), url, variables)

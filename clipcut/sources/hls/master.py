@@ -1,5 +1,7 @@
 """A master playlist once it is read, and which of its variants suits an output."""
 
+from collections.abc import Mapping
+
 import attrs
 
 from clipcut.errors import Reason, SourceError
@@ -35,9 +37,10 @@ class Variant:
 
 @attrs.frozen(kw_only=True)
 class MasterPlaylist:
-    """A playlist of variants, at least one."""
+    """A playlist of variants, at least one, and the variables that theirs may import."""
 
     variants: tuple[Variant, ...]
+    variables: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
 
 
 def choose_variant(master: MasterPlaylist, height: int) -> Variant:

@@ -18,6 +18,7 @@ from clipcut.sources.hls.values import (
     shown,
     unlocked,
 )
+from clipcut.sources.hls.variables import put_in
 from clipcut.sources.segments.playlist import MediaPlaylist, Resource, Segment
 
 MAX_LINES = 1_000_000
@@ -34,23 +35,25 @@ def is_playlist(head: bytes) -> bool:
     return head.removeprefix(_BOM).lstrip().startswith(b"#EXTM3U")
 
 
-def parse_playlist(data: bytes, url: str) -> MediaPlaylist | MasterPlaylist:
+def parse_playlist(data: bytes, url: str, imported: Mapping[str, str] | None = None) -> MediaPlaylist | MasterPlaylist:
     """Read a playlist.
 
     Args:
         data: The whole document, decompressed.
         url: The address that it came from, after redirects; others are relative to it.
+        imported: The variables of the master playlist that led to it; None if none did.
 
     Raises:
         SourceError: ``bad_playlist``, whatever is wrong with it; ``refused`` if it is protected or leads to something
             else than http(s). The message has no query and no user information of any address.
     """
-    found = read_tags(_text(data), url)
+    text, variables = put_in(_text(data), url, imported)
+    found = read_tags(text, url)
     segments, variants = found["segments"], found["playlists"]
     if segments and variants:
         raise bad("has both segments and variants")
     if variants:
-        return _master(found, url)
+        return _master(found, url, variables)
     if not segments:
         raise bad("has no segments")
     is_live = not found["is_endlist"] and found["playlist_type"] != "vod"
@@ -128,13 +131,13 @@ def _run(raw: Raw, previous: Segment | None) -> int:
     return previous.run + 1 if raw["discontinuity"] or before != after else previous.run
 
 
-def _master(found: Raw, url: str) -> MasterPlaylist:
+def _master(found: Raw, url: str, variables: Mapping[str, str]) -> MasterPlaylist:
     keys = [key for key in found["session_keys"] if key.get("method", "NONE") != "NONE"]
     if keys and not any(map(can_open, keys)):
         raise protected("the playlist", protection(keys[0]))
     groups = _audio_groups(found["media"], url)
     variants = [_read_variant(number, raw, url, groups) for number, raw in enumerate(found["playlists"])]
-    return MasterPlaylist(variants=tuple(variants))
+    return MasterPlaylist(variants=tuple(variants), variables=variables)
 
 
 def _audio_groups(media: Sequence[Raw], url: str) -> dict[str, str | None]:

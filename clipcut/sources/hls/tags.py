@@ -60,7 +60,6 @@ _LIMITS = {
 }
 """How many of what a tag adds to: m3u8's name for them, the most that there may be, our name for them."""
 _NOT_FOR_US = {
-    "#EXT-X-DEFINE": "uses variables (EXT-X-DEFINE), which clipcut does not read",
     "#EXT-X-I-FRAMES-ONLY": "has key frames only (EXT-X-I-FRAMES-ONLY), from which nothing can be cut",
     "#EXT-X-IMAGES-ONLY": "has pictures only (EXT-X-IMAGES-ONLY), from which nothing can be cut",
     "#EXT-X-SKIP": "leaves segments out (EXT-X-SKIP), so that the time of the others isn't known",
