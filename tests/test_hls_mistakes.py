@@ -123,7 +123,6 @@ def error_of(data: bytes, url: str = URL) -> SourceError | None:
         ),
         pytest.param(lines("#EXT-X-STREAM-INF:BANDWIDTH=-1", "v"), "BANDWIDTH that is out", id="negative bandwidth"),
         pytest.param(lines("#EXT-X-STREAM-INF:RESOLUTION=720p", "v"), "RESOLUTION that can't", id="resolution"),
-        pytest.param(lines('#EXT-X-STREAM-INF:AUDIO="a"', "v"), "AUDIO group that it does not", id="no such group"),
         pytest.param(
             lines('#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",URI=""', *VARIANT), "a rendition no address", id="rendition"
         ),

@@ -270,3 +270,19 @@ def test_a_playlist_of_variables_is_cut(tmp_path: Path, packed: Path, packaged: 
 
     assert {"t=s%2Becret"} == {seen.query for seen in origin.requests if seen.path.endswith(".ts")}
     assert [] == [path for path in tmp_path.iterdir() if path.name != "timeline.json" and b"ecret" in path.read_bytes()]
+
+
+# Sound that isn't where it should be
+
+
+@pytest.mark.media
+@pytest.mark.parametrize("rendition", ['GROUP-ID="other",URI="no.m3u8"', 'GROUP-ID="sound"', ""])
+def test_a_variant_without_its_audio_group_plays_with_its_own_sound(
+    tmp_path: Path, packed: Path, packaged: str, rendition: str
+) -> None:
+    """As where the group has no address of its own."""
+    lines = [f'#EXT-X-MEDIA:TYPE=AUDIO,NAME="n",DEFAULT=YES,{rendition}'] if rendition else []
+    stream = ['#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="sound"', "index.m3u8"]
+    (packed / "group.m3u8").write_text("\n".join(["#EXTM3U", *lines, *stream]))
+    with serving(packed) as origin:
+        check(tmp_path, f"{origin.url}/group.m3u8", packaged)

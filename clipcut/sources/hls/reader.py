@@ -154,8 +154,6 @@ def _audio_groups(media: Sequence[Raw], url: str) -> dict[str, str | None]:
 def _read_variant(number: int, raw: Raw, url: str, groups: Mapping[str, str | None]) -> Variant:
     said, what = raw["stream_info"], f"variant {number}"
     group, bandwidth = said.get("audio"), said.get("bandwidth", 0)
-    if group and group not in groups:
-        raise bad(f"gives {what} an AUDIO group that it does not have")
     if not 0 <= bandwidth < 2**53:
         raise bad(f"gives {what} a BANDWIDTH that is out of range")
     return Variant(
@@ -163,5 +161,5 @@ def _read_variant(number: int, raw: Raw, url: str, groups: Mapping[str, str | No
         height=height(said.get("resolution"), what),
         bandwidth=bandwidth,
         codecs=tuple(name.strip() for name in said.get("codecs", "").split(",") if name.strip()),
-        audio=groups[group] if group else None,
+        audio=groups.get(group) if group else None,  # a group that isn't there: the variant's own sound, as players do
     )
