@@ -1,7 +1,9 @@
 """Playlists as people have them: attributes with commas, variables, renditions that aren't there, packed segments."""
 
+import gzip
+import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,14 @@ from golden import Numbered, Rendered, assert_clicks, assert_picture, render, ti
 from hypothesis import given
 from hypothesis import strategies as st
 from media import make_source
-from packaged import package, read_segments, serving
+from origin import Answer, Reply, Seen
+from packaged import encrypt, package, read_segments, serving
 
 from clipcut.errors import Reason, SourceError
 from clipcut.sources.hls.master import MasterPlaylist
 from clipcut.sources.hls.reader import parse_playlist
 from clipcut.sources.hls.values import attributes
+from clipcut.sources.segments.packed import unpack
 from clipcut.sources.segments.playlist import MediaPlaylist
 
 URL = "http://h/a/p.m3u8?token=a%2Bb&n=1&none"
@@ -286,3 +290,142 @@ def test_a_variant_without_its_audio_group_plays_with_its_own_sound(
     (packed / "group.m3u8").write_text("\n".join(["#EXTM3U", *lines, *stream]))
     with serving(packed) as origin:
         check(tmp_path, f"{origin.url}/group.m3u8", packaged)
+
+
+# Packed segments
+
+
+def packed_part(packed: Path) -> Answer:
+    """Pack what was asked for, after the range was taken: that is no good manner, and common."""
+
+    def answer(seen: Seen) -> Reply:
+        data = (packed / seen.path[1:]).read_bytes()
+        if seen.range is None:
+            return Reply(gzip=True)
+        last = int(seen.range.rpartition("-")[2])
+        stated = {"Content-Encoding": "gzip", "Content-Range": f"bytes 0-{last}/{len(data)}"}
+        return Reply(status=206, body=gzip.compress(data[: last + 1]), headers=stated)
+
+    return answer
+
+
+@pytest.mark.media
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda _: Reply(gzip=True), id="packed, and ranges of that"),
+        pytest.param(lambda _: Reply(gzip=True, ignore_range=True), id="packed, and always the whole"),
+        pytest.param(lambda _: Reply(gzip=True, chunked=True, ignore_range=True), id="packed on the way"),
+        pytest.param(packed_part, id="packed after the range was taken"),
+        pytest.param(
+            lambda folder: lambda seen: Reply(body=gzip.compress((folder / seen.path[1:]).read_bytes())),
+            id="stored packed, and never said so",
+        ),
+    ],
+)
+def test_packed_segments_are_unpacked(
+    tmp_path: Path, packed: Path, packaged: str, make: Callable[[Path], Answer]
+) -> None:
+    """Whether the server says so or not, wherever a clip begins; the report counts what came."""
+    with serving(packed) as origin:
+        for _, name in segments(packed):
+            origin.script(f"/{name}", make(packed))
+        rendered = check(tmp_path, f"{origin.url}/index.m3u8", packaged)
+
+    late = timeline(CLIPS[1:], {"v": ""})
+    with serving(packed) as origin:  # here the first segment is wanted for its begin alone
+        for _, name in segments(packed):
+            origin.script(f"/{name}", make(packed))
+        late["sources"]["v"]["url"] = f"{origin.url}/index.m3u8"
+        again = render(tmp_path, late, "--no-cache", "--force", ffmpeg=packaged)
+
+    assert_picture(again, late, MEDIA, ffmpeg=packaged)
+    assert 0 == rendered.report["clip_stats"]["retries"] == again.report["clip_stats"]["retries"]
+
+
+@pytest.mark.media
+def test_packed_and_encrypted_segments_are_cut(tmp_path: Path, packed: Path, packaged: str) -> None:
+    """Packed before or after, with a key that is packed as well."""
+    key, iv = b"k" * 16, bytes(16)
+    lines = [f"#EXTINF:{length},\n{name}" for length, name in segments(packed)]
+    head = ["#EXTM3U", f'#EXT-X-KEY:METHOD=AES-128,URI="key",IV=0x{iv.hex()}']
+    (packed / "keys.m3u8").write_text("\n".join([*head, *lines, "#EXT-X-ENDLIST"]))
+    with serving(packed) as origin:
+        origin.script("/key", Reply(body=key, gzip=True))
+        for number, (_, name) in enumerate(segments(packed)):
+            data = (packed / name).read_bytes()
+            before = Reply(body=encrypt(gzip.compress(data), key, iv))
+            origin.script(f"/{name}", before if number % 2 else Reply(body=encrypt(data, key, iv), gzip=True))
+        check(tmp_path, f"{origin.url}/keys.m3u8", packaged)
+
+
+PLAIN = random.Random(1).randbytes(3_000_000)
+BOUND = 1 << 22
+
+
+def unpacked(folder: Path, content: bytes, *, most: int = 1 << 24, is_head: bool = False) -> bytes:
+    """Unpack something."""
+    (folder / "packed").write_bytes(content)
+    unpack(folder / "packed", folder / "plain", "it", most, is_head=is_head)
+    return (folder / "plain").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        pytest.param(gzip.compress(PLAIN), PLAIN, id="one"),
+        pytest.param(gzip.compress(PLAIN[:1000]) * 1000, PLAIN[:1000] * 1000, id="a thousand"),
+        pytest.param(gzip.compress(PLAIN) + bytes(600_000), PLAIN, id="zeros behind it"),
+        pytest.param(gzip.compress(b"a") + bytes(300_000) + gzip.compress(b"b"), b"ab", id="zeros between"),
+        pytest.param(gzip.compress(bytes(1 << 20)), bytes(1 << 20), id="all stuffing, and small"),
+        pytest.param(gzip.compress(b""), b"", id="nothing"),
+    ],
+)
+def test_what_is_packed_is_unpacked(tmp_path: Path, content: bytes, found: bytes) -> None:
+    """To the byte, as gzip does it."""
+    assert found == unpacked(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(gzip.compress(random.Random(2).randbytes(BOUND + 1)), Reason.TOO_LARGE, id="more than its bound"),
+        pytest.param(gzip.compress(bytes(BOUND // 2)), Reason.TOO_LARGE, id="more than a hundred times its size"),
+        pytest.param(gzip.compress(bytes(1 << 28)), Reason.TOO_LARGE, id="bomb"),
+        pytest.param(gzip.compress(b"x") * 100_000, Reason.UNDECODABLE, id="many, of nothing"),
+        pytest.param(gzip.compress(PLAIN)[:-1], Reason.TRUNCATED, id="its end is missing"),
+        pytest.param(gzip.compress(PLAIN)[:50], Reason.TRUNCATED, id="much is missing"),
+        pytest.param(gzip.compress(PLAIN)[:-8] + bytes(8), Reason.UNDECODABLE, id="wrong sum"),
+        pytest.param(gzip.compress(b"x") + b"more", Reason.UNDECODABLE, id="something behind it"),
+        pytest.param(b"\x1f\x8b\x08" + b"\xff" * 99, Reason.UNDECODABLE, id="not packed"),
+    ],
+)
+def test_what_is_packed_has_bounds(tmp_path: Path, content: bytes, reason: Reason) -> None:
+    """Its size, and how much larger it becomes; what is written until then has them too."""
+    most = BOUND if reason is Reason.TOO_LARGE else 1 << 24
+    with pytest.raises(SourceError, match=r"^it: ") as caught:
+        unpacked(tmp_path, content, most=most)
+
+    assert (reason, reason is Reason.TRUNCATED) == (caught.value.reason, caught.value.is_passing)
+    assert (tmp_path / "plain").stat().st_size <= most
+
+
+def test_a_packed_head_ends_where_it_may(tmp_path: Path) -> None:
+    """In the middle of what is packed, or where it is enough."""
+    whole = gzip.compress(PLAIN)
+
+    assert PLAIN[:65_536] == unpacked(tmp_path, whole, most=65_536, is_head=True)
+    assert PLAIN.startswith(unpacked(tmp_path, whole[:500], most=65_536, is_head=True))
+    assert bytes(65_536) == unpacked(tmp_path, gzip.compress(bytes(1 << 26)), most=65_536, is_head=True)
+
+
+@pytest.mark.media
+def test_a_bomb_fails_its_clips_alone(tmp_path: Path, packed: Path, packaged: str) -> None:
+    """By the words that say why."""
+    with serving(packed) as origin:
+        origin.script("/s005.ts", Reply(body=b"G" + bytes(1 << 27), gzip=True))
+        document = timeline(CLIPS, {"v": f"{origin.url}/index.m3u8"})
+        rendered = render(tmp_path, document, "--no-cache", ffmpeg=packaged)
+
+    assert [None, None, "segment 5: unpacks to more than 100 times its size"] == messages(rendered)
+    assert "too_large" == rendered.report["clips"][2]["fallback_reason"]

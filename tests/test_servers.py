@@ -1,6 +1,7 @@
 """Servers as people have them: what they answer that is allowed, or common, and the bytes that come of it."""
 
 import functools
+import gzip
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -389,3 +390,48 @@ def test_a_file_comes_in_parts(tmp_path: Path, www: Path, packaged: str, most: i
     stats = rendered.report["clip_stats"]
     assert (origin.bytes_sent, origin.count(), 0) == (stats["bytes_fetched"], stats["requests"], stats["retries"])
     assert stats["bytes_fetched"] < (www / "v.mp4").stat().st_size
+
+
+# Packed files
+
+
+@pytest.mark.media
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        pytest.param(
+            lambda _: Reply(gzip=True), "the server compressed it ('gzip'), which nobody asked for", id="gzip"
+        ),
+        pytest.param(
+            lambda _: Reply(gzip=True, ignore_range=True),
+            "the file: the server compressed it ('gzip'), which nobody asked for; no video can be cut from that: "
+            "have it sent as it is",
+            id="gzip, always the whole",
+        ),
+        pytest.param(
+            lambda path: Reply(body=gzip.compress(path.read_bytes() * 20, 1), headers={"Content-Encoding": "gzip"}),
+            "the server compressed it ('gzip')",
+            id="larger than a playlist may be",
+        ),
+        pytest.param(
+            lambda path: Reply(body=path.read_bytes(), headers={"Content-Encoding": "br"}),
+            "('br')",
+            id="something else",
+        ),
+        pytest.param(
+            lambda path: Reply(body=gzip.compress(path.read_bytes())),
+            "the file is packed with gzip, and no video can be cut from that",
+            id="stored so, and never said so",
+        ),
+    ],
+)
+def test_a_packed_file_says_that_it_is(
+    tmp_path: Path, www: Path, packaged: str, make: Callable[[Path], Reply], words: str
+) -> None:
+    """And is not taken for a playlist that is none."""
+    with serving(www) as origin:
+        origin.script("/v.mp4", make(www / "v.mp4"))
+        rendered = render(tmp_path, timeline(CLIPS[:1], {"v": f"{origin.url}/v.mp4"}), ffmpeg=packaged)
+
+    assert ["undecodable"] == [clip["fallback_reason"] for clip in rendered.report["clips"]]
+    assert words in str(messages(rendered)[0])

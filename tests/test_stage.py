@@ -528,7 +528,9 @@ def test_decrypt_when_not_padded(cut: int, count: int, tmp_path: Path) -> None:
 async def test_a_large_segment_is_looked_at_when_all_of_it_came(tmp_path: Path) -> None:
     """It is written in batches, and a batch ends in the middle of a packet."""
     data = (b"G" + bytes(187)) * 12_000
-    sink = segment_module.SegmentSink(tmp_path / "a", trio.CapacityLimiter(1), "a", b"", b"", is_head=False)
+    sink = segment_module.SegmentSink(
+        tmp_path / "a", trio.CapacityLimiter(1), "a", b"", b"", is_head=False, most=1 << 20
+    )
 
     await sink.restart()
     for first in range(0, len(data), 700_000):

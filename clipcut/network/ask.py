@@ -115,6 +115,7 @@ class Ask:
         pause: Reads from an answer's headers, its status and the time how long its host wants to be left alone.
         total_s: How long the answer may take in all, in seconds; None for as long as is usual.
         gzip: Whether the answer may be compressed.
+        may_be_packed: Whether it may come packed with gzip though that wasn't asked for; it is handed on packed.
     """
 
     url: str = attrs.field(repr=redact_url)
@@ -129,6 +130,7 @@ class Ask:
     pause: Callable[[Mapping[str, str], int, dt.datetime], float | None] | None = None
     total_s: float | None = None
     gzip: bool = False
+    may_be_packed: bool = False
 
 
 @attrs.frozen(kw_only=True)

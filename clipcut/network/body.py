@@ -16,6 +16,7 @@ MAX_SKIP = 64 * 1024 * 1024
 """How many bytes are read past where a server ignores the range that was asked for."""
 
 _BATCH = 1 << 20
+_GZIP = ("gzip", "x-gzip")
 _CONTENT_RANGE = re.compile(r"bytes +(\d{1,18})-(\d{1,18})(?:/.*)?", re.ASCII | re.IGNORECASE)
 
 
@@ -147,12 +148,16 @@ class Window:
         self.has_rest = False
         """Whether the server gives less of the range than it was asked for, and has more."""
         self._refuse_change(reply, is_vouched=has_if_range or ask.byte_range is None)
-        if ask.byte_range is not None:
+        coding = reply.headers.get("content-encoding", "identity").strip().lower()
+        self._is_packed = ask.may_be_packed and coding in _GZIP
+        if ask.byte_range is not None and self._is_packed:
+            self._wanted = ask.byte_range[1] - ask.byte_range[0]  # of the packed bytes, whatever the server counts
+        elif ask.byte_range is not None:
             self._choose(ask.byte_range, reply)
         declared = reply.headers.get("content-length", "")
         if ask.byte_range is None and declared.isascii() and declared.isdigit() and int(declared[:20]) > ask.max_bytes:
             raise self._too_large()
-        self._unpack = self._unpacker(reply)
+        self._unpack = None if self._is_packed else self._unpacker(coding)
         self._packed = 0
         self._has_more = False
         self.taken = 0
@@ -191,11 +196,10 @@ class Window:
             words = f"{self._ask.what}: the file was changed while the render was reading it"
             raise SourceError(Reason.UNDECODABLE, words, is_changed=True)
 
-    def _unpacker(self, reply: Reply) -> "zlib._Decompress | None":
-        coding = reply.headers.get("content-encoding", "identity").strip().lower()
+    def _unpacker(self, coding: str) -> "zlib._Decompress | None":
         if coding in ("identity", ""):
             return None
-        if coding not in ("gzip", "x-gzip", "deflate") or not self._ask.gzip:
+        if coding not in (*_GZIP, "deflate") or not self._ask.gzip:
             words = f"{self._ask.what}: the server compressed it ({coding[:20]!r}), which nobody asked for"
             raise SourceError(Reason.UNDECODABLE, words)
         return zlib.decompressobj(47)
@@ -237,7 +241,8 @@ class Window:
 
     def check_end(self) -> None:
         """See that all came."""
-        may_be_short = self._is_whole and self._ask.may_be_shorter  # a 206 has said how much it brings
+        is_told = not self._is_whole and not self._is_packed  # a 206 has said how much it brings
+        may_be_short = self._ask.may_be_shorter and not is_told
         is_short = self._wanted is not None and self.taken < self._wanted and not may_be_short
         if is_short or (self._unpack is not None and not self._unpack.eof):
             raise SourceError(Reason.TRUNCATED, f"{self._ask.what}: the answer ended too soon", is_passing=True)

@@ -15,6 +15,7 @@ from clipcut.sources.file.layout import CHUNK
 from clipcut.sources.hls.load import unpack
 from clipcut.sources.hls.master import MAX_BYTES
 from clipcut.sources.hls.reader import is_playlist
+from clipcut.sources.segments.packed import GZIP
 
 
 @attrs.frozen(kw_only=True)
@@ -63,12 +64,37 @@ async def open_source(fetcher: Fetcher, access: Access, led_by: Zone | None, tol
     except SourceError as exc:
         if exc.reason is not Reason.UNDECODABLE:  # packed though nobody asked for that: no video is
             raise
-        return await _fetch_playlist(fetcher, access, led_by, told)
+        return await _fetch_packed(fetcher, access, led_by, told, exc)
+    if found.head.startswith(GZIP) and not _is_packed_playlist(found.head):
+        words = "the file is packed with gzip, and no video can be cut from that; have it stored unpacked"
+        raise SourceError(Reason.UNDECODABLE, words)
     if not is_playlist(unpack(found.head)):
         return found
     if len(found.head) == found.size or (not found.takes_ranges and len(found.head) < CHUNK):
         return Playlist(data=found.head, answer=found.answer)
     return await _fetch_playlist(fetcher, access, led_by, told)
+
+
+def _is_packed_playlist(data: bytes) -> bool:
+    """Tell whether what is packed with gzip, or begins so, is a playlist."""
+    try:
+        return is_playlist(unpack(data))
+    except SourceError:
+        return False
+
+
+async def _fetch_packed(
+    fetcher: Fetcher, access: Access, led_by: Zone | None, told: Told, failure: SourceError
+) -> Playlist:
+    """Fetch what its server sends packed whatever it is asked: a playlist, or else that is the failure."""
+    refusal = failure.again(f"{failure}; no video can be cut from that: have it sent as it is")
+    try:
+        found = await _fetch_playlist(fetcher, access, led_by, told)
+    except SourceError as exc:
+        raise (refusal if exc.reason in (Reason.TOO_LARGE, Reason.UNDECODABLE) else exc) from None
+    if not _is_packed_playlist(found.data):
+        raise refusal
+    return found
 
 
 async def _fetch_playlist(fetcher: Fetcher, access: Access, led_by: Zone | None, told: Told) -> Playlist:

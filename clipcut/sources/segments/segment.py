@@ -12,6 +12,7 @@ from clipcut.errors import Reason, SourceError, raise_if_machine
 from clipcut.ffmpeg.transport import PACKET, find_damage, is_transport_stream
 from clipcut.network.body import FileSink
 from clipcut.sources.file.boxes import HEADER, read_box
+from clipcut.sources.segments.packed import is_packed, unpack
 
 _MOST_BOXES = 10_000
 _MATROSKA = (b"\x1a\x45\xdf\xa3", b"\x1f\x43\xb6\x75")
@@ -57,13 +58,13 @@ def decrypt(path: Path, target: Path, key: bytes, iv: bytes, *, is_padded: bool)
 
 
 class SegmentSink(FileSink):
-    """Writes a segment, and when all of it came decrypts it and sees that it is media, and whole.
+    """Writes a segment, and when all of it came unpacks it, decrypts it and sees that it is media, and whole.
 
     It can then be asked for once more, if it isn't: a server may state a wrong length.
     """
 
     def __init__(
-        self, path: Path, threads: trio.CapacityLimiter, what: str, key: bytes, iv: bytes, *, is_head: bool
+        self, path: Path, threads: trio.CapacityLimiter, what: str, key: bytes, iv: bytes, *, is_head: bool, most: int
     ) -> None:
         """Write to ``path`` what is called ``what`` in messages.
 
@@ -74,30 +75,48 @@ class SegmentSink(FileSink):
             key: 16 bytes; none if it isn't encrypted.
             iv: The initialization vector that goes with the key.
             is_head: Whether it is only the begin of a segment.
+            most: How many bytes it may have, unpacked.
         """
         super().__init__(path, threads)
         self._what = what
         self._key = key
         self._iv = iv
         self._is_head = is_head
+        self._most = most
 
     async def finish(self) -> None:
-        """Write what is left, decrypt, look.
+        """Write what is left, unpack, decrypt, look.
 
         Raises:
-            SourceError: ``undecodable`` or ``truncated``.
+            SourceError: ``undecodable``, ``truncated`` or ``too_large``.
         """
         await super().finish()
         await trio.to_thread.run_sync(self._look, limiter=self._threads)
 
     def _look(self) -> None:
         try:
+            self._unpack(is_sure=not self._key)
             if self._key:
                 self._decrypt()
+                self._unpack(is_sure=True)
             self._check()
         except OSError as exc:
             raise_if_machine(exc)
             raise
+
+    def _unpack(self, *, is_sure: bool) -> None:
+        """Undo gzip, if that is what it looks like; encrypted bytes do by chance, one in 16 million."""
+        if not is_packed(self._path):
+            return
+        target = self._path.with_suffix(".unpacked")
+        try:
+            unpack(self._path, target, self._what, self._most, is_head=self._is_head)
+            target.replace(self._path)
+        except SourceError:
+            if is_sure:
+                raise
+        finally:
+            target.unlink(missing_ok=True)
 
     def _decrypt(self) -> None:
         target = self._path.with_suffix(".clear")

@@ -195,10 +195,17 @@ class Stage:
             led_by=item.led_by,
             if_range=item.if_range,
             of_size=item.of_size,
+            may_be_packed=item.is_head or item.resource.byte_range is None,
         )
         secret = await self._key(item.key, item.led_by, told) if item.key is not None else b""
         sink = SegmentSink(
-            path, self._threads, item.what, secret, item.key.iv if item.key is not None else b"", is_head=item.is_head
+            path,
+            self._threads,
+            item.what,
+            secret,
+            item.key.iv if item.key is not None else b"",
+            is_head=item.is_head,
+            most=ask.max_bytes,
         )
         try:
             if self._kept is None or not await self._kept.find(item, path):
@@ -228,7 +235,7 @@ class Stage:
     async def _key(self, key: Key, led_by: Zone | None, told: Told) -> bytes:
         """Return a key, fetched once, and never written anywhere."""
         if key.url not in self._keys:
-            ask = Ask(url=key.url, what="the key", access=self._access, max_bytes=HEAD, led_by=led_by)
+            ask = Ask(url=key.url, what="the key", access=self._access, max_bytes=HEAD, led_by=led_by, gzip=True)
 
             async def work(told: Told) -> bytes:
                 data, _ = await self._fetcher.fetch_bytes(ask, told)
