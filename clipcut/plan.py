@@ -29,12 +29,14 @@ class Rung:
         location: A URL, ``twelvelabs:INDEX/VIDEO``, an absolute path, or nothing for the placeholder.
         headers: What is sent to the URL's own origin, variables not filled in yet.
         twelvelabs: The TwelveLabs video; None if it is none.
+        carries_query: Whether the query of its address goes with every request to its origin.
     """
 
     method: Method
     location: str = ""
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
     twelvelabs: TwelveLabs | None = None
+    carries_query: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -136,9 +138,9 @@ def build_ladder(source: Source, base: Path) -> tuple[Rung, ...]:
     rungs = []
     if source.twelvelabs is not None:
         location = f"twelvelabs:{source.twelvelabs.index_id}/{source.twelvelabs.video_id}"
-        rungs.append(Rung(Method.REMOTE, location, twelvelabs=source.twelvelabs))
+        rungs.append(Rung(Method.REMOTE, location, twelvelabs=source.twelvelabs, carries_query=source.carry_query))
     elif source.url is not None and is_remote(source.url):
-        rungs.append(Rung(Method.REMOTE, source.url, source.headers or {}))
+        rungs.append(Rung(Method.REMOTE, source.url, source.headers or {}, carries_query=source.carry_query))
     elif source.url is not None:
         rungs.append(Rung(Method.LOCAL, _local_path(source.url, base)))
     rungs += [Rung(Method.LOCAL, _local_path(path, base)) for path in source.local or ()]

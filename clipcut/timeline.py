@@ -98,12 +98,21 @@ class TwelveLabs:
 
 @attrs.frozen(kw_only=True)
 class Source:
-    """Where a video is: an address or path, or a TwelveLabs video, then local copies in the order to try them."""
+    """Where a video is: an address or path, or a TwelveLabs video, then local copies in the order to try them.
+
+    Attributes:
+        url: An http(s) or file address, or a path.
+        twelvelabs: The TwelveLabs video.
+        local: Paths of local copies.
+        headers: What its own origin gets with each request.
+        carry_query: Whether its own origin gets the query of its address with each request, too.
+    """
 
     url: Annotated[str, FILLED] | None = None
     twelvelabs: TwelveLabs | None = None
     local: Annotated[tuple[str, ...], PATHS] | None = None
     headers: Mapping[str, Annotated[str, SECRET]] | None = attrs.field(default=None, hash=False, repr=False)
+    carry_query: Annotated[bool, FLAG] = False
 
 
 @attrs.frozen(kw_only=True)

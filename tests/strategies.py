@@ -117,6 +117,8 @@ def _sources(draw: st.DrawFn) -> Document:
         source["headers"] = draw(
             st.none() | st.dictionaries(st.text(LETTERS + "-", min_size=1), st.text(LETTERS + " ${}_"), max_size=2)
         )
+    if draw(st.booleans()):
+        source["carry_query"] = draw(st.booleans())
     for name in draw(st.sets(st.sampled_from(["url", "twelvelabs", "local"]), max_size=2)):
         source.setdefault(name, None)
     return source
@@ -223,6 +225,7 @@ BAD_VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
         "twelvelabs": NOT_OBJECT,
         "local": (5, True, {}, [], "", [""], [5], [None], [["x"]]),
         "headers": NOT_OBJECT,
+        "carry_query": (1, 0, "true", "", None, [], {}),
     },
     "twelvelabs": {"index_id": (*NOT_TEXT, None, ""), "video_id": (*NOT_TEXT, None, "")},
     "headers": {"X-Token": (*NOT_TEXT, None)},

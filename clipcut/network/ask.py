@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from clipcut.network.addresses import Zone
+from clipcut.network.carry import with_query
 from clipcut.redact import redact_url
 
 
@@ -68,15 +69,23 @@ class Access:
         url: The address that the headers were given for.
         headers: Names and values, variables filled in.
         known_headers: Those that may say which thing is meant, as written.
+        carries_query: Whether the address's query goes with every request to the origin.
     """
 
     url: str = attrs.field(repr=redact_url)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     known_headers: Sequence[tuple[str, str]] = attrs.field(default=(), repr=False)
+    carries_query: bool = False
 
     def headers_for(self, url: str) -> Mapping[str, str]:
         """Return the headers for an address: all of them for the source's own origin, none elsewhere."""
         return self.headers if origin_of(url) == origin_of(self.url) else {}
+
+    def address_for(self, url: str) -> str:
+        """Return what is asked for under an address: with the source's query, where that is carried to its origin."""
+        if not self.carries_query or origin_of(url) != origin_of(self.url):
+            return url
+        return with_query(url, urlsplit(self.url).query)
 
 
 @attrs.frozen(kw_only=True)

@@ -166,6 +166,7 @@ class Fetcher:
 
         That is None if it is a redirect, or if something else has to be asked for, or nothing more.
         """
+        url = ask.access.address_for(url)
         headers = dict(ask.access.headers_for(url))
         if "traceparent" not in {name.lower() for name in headers}:  # a source may have its own
             headers |= self.trace.headers_for(url)

@@ -115,14 +115,20 @@ class Remote:
 
             async def resolve(told: Told) -> tuple[Access, Zone | None]:
                 url, zone = await self._api.resolve(named.index_id, named.video_id, told)
-                return Access(url=url), zone
+                return Access(url=url, carries_query=rung.carries_query), zone
 
             return resolve
 
         async def known(_: Told) -> tuple[Access, Zone | None]:
             await trio.lowlevel.checkpoint()
             headers = fill_in(rung.headers, self.environ)
-            return Access(url=rung.location, headers=headers, known_headers=known_headers(rung.headers)), None
+            access = Access(
+                url=rung.location,
+                headers=headers,
+                known_headers=known_headers(rung.headers),
+                carries_query=rung.carries_query,
+            )
+            return access, None
 
         return known
 

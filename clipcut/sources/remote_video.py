@@ -299,7 +299,8 @@ def _file_identity(access: Access, found: File) -> str | None:
 
 
 def _address_facts(access: Access) -> tuple[object, ...]:
-    return known_address(access.url), access.known_headers
+    carried = ("carry_query",) if access.carries_query else ()  # its segments are others, perhaps
+    return known_address(access.url), access.known_headers, *carried
 
 
 def _facts(tracks: Tracks) -> dict[str, object]:
