@@ -8,7 +8,7 @@ from clipcut.network.body import Window, is_same_state, total_size, validator_in
 from clipcut.network.http import Reply
 
 LEAST_PART = 4096
-"""How many bytes an answer must bring on average, in bytes: a range in smaller parts costs more than it is worth."""
+"""How many bytes an answer must bring on average: a range in smaller parts costs more than it is worth."""
 FREE_PARTS = 8
 """How many answers may bring less: a server that cuts at multiples of a size may begin with a few bytes."""
 
@@ -57,7 +57,7 @@ class Parts:
         """Tell whether an answer only means that something else should be asked for; ``rest`` is that then.
 
         It is the end, if that wasn't known; a range that reaches past the end, for a server that gives none of it then;
-        or the whole of just the thing that a range was asked of, by ``If-Range``, from a server that knows only ranges.
+        or all of just the thing that a range was asked of, for a server that doesn't understand ``If-Range``.
         """
         if ask.byte_range is None:
             return False
