@@ -25,9 +25,9 @@ from clipcut.ffmpeg import argv as build
 from clipcut.ffmpeg.copying import copy_clip
 from clipcut.ffmpeg.excerpt import Excerpt, make_excerpt
 from clipcut.ffmpeg.judge import Said, judge
-from clipcut.ffmpeg.mux import count_frames
+from clipcut.ffmpeg.mux import count_frames, parameters_of
 from clipcut.ffmpeg.need import UncoveredError
-from clipcut.ffmpeg.parameters import OURS
+from clipcut.ffmpeg.parameters import OURS, Parameters, is_plain
 from clipcut.ffmpeg.probe import MediaInfo, file_identity, parse_rotation, probe
 from clipcut.ffmpeg.process import Place, run
 from clipcut.ffmpeg.readers import Readers
@@ -101,6 +101,7 @@ class FFmpegCutter:
     _fills: Fills = attrs.field(init=False)
     _placeholder_warned: set[Path] = attrs.field(init=False, factory=set)
     _numbered: set[str] = attrs.field(init=False, factory=set)
+    _own: Parameters = attrs.field(init=False, factory=Parameters)
 
     def __attrs_post_init__(self) -> None:
         """Share one set of probes among all clips."""
@@ -376,7 +377,20 @@ class FFmpegCutter:
         frames = await self._in_thread(count_frames, video, self.output.fps)
         if frames != edit.slot.frames:
             raise SourceError(Reason.FFMPEG, f"FFmpeg made {frames} frames instead of {edit.slot.frames}")
+        self._compare(await self._in_thread(parameters_of, video), source)
         return CutFile(video, sound if sound.exists() else None, edit.slot.frames, edit.slot.samples)
+
+    def _compare(self, parameters: Parameters, source: str) -> None:
+        """See that a clip can stand in one track with those before it; else it would cost the whole video in the end.
+
+        Raises:
+            SourceError: ``ffmpeg``; it says something of its pictures that an output's never say, or that others don't.
+        """
+        size = (self.output.width, self.output.height)
+        if not is_plain(parameters, size) or not self._own.agrees(parameters):
+            words = "FFmpeg encoded it with other parameters than all other clips; please report this with the file"
+            raise SourceError(Reason.FFMPEG, f"{source}: {words}")
+        self._own = parameters
 
     async def _run(self, argv: Sequence[str], on_stdout: Callable[[bytes], object], place: Place) -> Said:
         said = Said()

@@ -4,6 +4,7 @@ What is coded is compared by the report's hashes, which a lossless remux keeps, 
 decoded once, so that a file that no player could show is never called fine.
 """
 
+import contextlib
 import enum
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -17,6 +18,7 @@ from clipcut.decoded import Decoded, decode
 from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.probe import open_media
 from clipcut.ffmpeg.readback import AAC_SAMPLES, SLACK, Grid, Readback, read_back
+from clipcut.ffmpeg.tags import first_picture, tags_of
 from clipcut.reported import Reported, ReportedClip
 from clipcut.results import SpanHashes
 
@@ -140,6 +142,8 @@ async def hold_against(output: Path, reported: Reported, ffmpeg: str) -> Verdict
     except SourceError as exc:
         return unreadable(reported, str(exc))
     verdict = compare(reported, found)
+    tags = await trio.to_thread.run_sync(_tags, output)
+    verdict = attrs.evolve(verdict, problems=(*verdict.problems, *tags))
     try:
         return _with_decoded(verdict, await decode(output, FORMATS, ffmpeg))
     except SourceError as exc:
@@ -151,6 +155,14 @@ def _read(output: Path, grid: Grid, check: Callable[[], None]) -> Readback:
         if not container.streams.video:
             raise SourceError(Reason.UNDECODABLE, f"{output} has no picture")
         return read_back(container, grid, check)
+
+
+def _tags(output: Path) -> list[str]:
+    """Say what is said of a file's first picture that no output says, and would change how a player shows all."""
+    with contextlib.suppress(SourceError), open_media(output, FORMATS) as container:  # whoever decodes it says why
+        frame = first_picture(container, container.streams.video[0])
+        return [f"its pictures are tagged: {words}" for words in tags_of(frame).problems] if frame is not None else []
+    return []
 
 
 def _with_decoded(verdict: Verdict, decoded: Decoded) -> Verdict:

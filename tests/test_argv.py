@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 
 from clipcut.ffmpeg.argv import (
     Targets,
-    conform_filters,
     cut_argv,
-    fit_size,
     need_of,
     placeholder_argv,
     plan_cut,
     sound_argv,
 )
 from clipcut.ffmpeg.excerpt import Excerpt
+from clipcut.ffmpeg.picture import conform_filters, fit_size
 from clipcut.ffmpeg.probe import AudioInfo, MediaInfo, VideoInfo
 from clipcut.plan import Edit, Method, Rung, Slot
 from clipcut.timeline import AudioProfile, Clip, Output

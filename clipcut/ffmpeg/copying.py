@@ -197,7 +197,7 @@ class _Pieces:
         self._copied += 1
 
     def _adapted(self, packet: "Packet") -> "Packet":
-        """Return a packet without the parameter sets that the track has anyway, and with the numbers they have there.
+        """Return a packet without SEI and the sets that the track has anyway, and with the numbers they have there.
 
         Raises:
             NotCopiedError: It brings others.
@@ -210,9 +210,8 @@ class _Pieces:
             sets = [unit for unit in found if kind(unit) in (SPS, PPS)]
             if any(unit not in self._units for unit in sets):
                 raise NotCopiedError(Why.PARAMETERS)
-            if not sets and not slot:
-                return packet
-            kept = [unit for unit in found if kind(unit) not in (SPS, PPS)]
+            # SEI says what holds for the source: captions, orientation; it may name a parameter set, too
+            kept = [unit for unit in found if kind(unit) not in (SPS, PPS, SEI)]
             if slot:
                 kept = _renumbered(kept, slot)
         except ValueError as exc:
@@ -223,6 +222,5 @@ class _Pieces:
 
 
 def _renumbered(found: list[bytes], slot: int) -> list[bytes]:
-    """Return NAL units with the numbers of a slot; SEI is left out, as it may name a parameter set too."""
-    slices = (SLICE, IDR)
-    return [renumbered_slice(one, slot) if kind(one) in slices else one for one in found if kind(one) != SEI]
+    """Return NAL units with the numbers of a slot."""
+    return [renumbered_slice(one, slot) if kind(one) in (SLICE, IDR) else one for one in found]

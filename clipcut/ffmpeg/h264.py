@@ -28,6 +28,7 @@ class Sps:
         aspect: The shape of a pixel, width and height; (0, 0) where it isn't stated.
         full_range: Whether luma uses all of 0 to 255.
         colours: Primaries, transfer curve, matrix; 2 for what isn't stated.
+        siting: Where colour samples lie, as ``chroma_sample_loc_type_top_field``; 0, left, where it isn't stated.
         reorder: How many pictures may come before one that is shown before them; None where it isn't stated.
         vui: Where in the payload the flag of the VUI is, in bits.
         overscan: The bits that say whether the picture reaches beyond the screen.
@@ -51,6 +52,7 @@ class Sps:
     aspect: tuple[int, int] = (0, 0)
     full_range: bool = False
     colours: tuple[int, int, int] = (2, 2, 2)
+    siting: int = 0
     reorder: int | None = None
     overscan: str = "0"
     after_colour: int | None = None
@@ -119,9 +121,7 @@ def _skip_hrd(bits: Bits) -> None:
 
 
 def _skip_times(bits: Bits) -> None:
-    """Skip where colour samples lie, the clock, the buffers, and whether pictures state how long they are shown."""
-    if bits.u(1):
-        bits.ue(), bits.ue()
+    """Skip the clock, the buffers, and whether pictures state how long they are shown."""
     if bits.u(1):
         bits.u(65)
     has_hrd = False
@@ -147,6 +147,9 @@ def _read_vui(bits: Bits) -> dict[str, object]:
         if bits.u(1):
             found["colours"] = (bits.u(8), bits.u(8), bits.u(8))
     found["after_colour"] = bits.at
+    if bits.u(1):
+        found["siting"] = bits.ue()
+        bits.ue()
     _skip_times(bits)
     if bits.u(1):
         bits.u(1)

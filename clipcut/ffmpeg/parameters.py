@@ -105,7 +105,7 @@ def _why_not(sps: Sps, size: tuple[int, int], most_reordered: int) -> Why | None
         return Why.SHAPE
     if sps.profile not in _PROFILES or (sps.chroma, sps.depth, sps.is_progressive) != (1, 8, True):
         return Why.PIXELS
-    if sps.full_range or any(a not in (b, 2) for a, b in zip(sps.colours, _BT709, strict=True)):
+    if sps.full_range or sps.siting or any(a not in (b, 2) for a, b in zip(sps.colours, _BT709, strict=True)):
         return Why.COLOUR
     reorder = 0 if sps.poc_type == 2 else sps.reorder  # type 2 stores pictures in the order they are shown in
     if sps.id == OURS or reorder is None or reorder > most_reordered:
@@ -132,6 +132,22 @@ def form_of(avcc: bytes, size: tuple[int, int], most_reordered: int) -> Form | W
         return Why.PARAMETERS
     why = next(filter(None, (_why_not(sps, size, most_reordered) for sps in sequences.values())), None)
     return why or Form(written, told, sequences, pictures)
+
+
+def is_plain(parameters: Parameters, size: tuple[int, int]) -> bool:
+    """Tell whether parameter sets say what every output's do: its size, square pixels, BT.709, limited range, left.
+
+    Args:
+        parameters: Those of a clip that was encoded.
+        size: The output's width and height, in pixels.
+    """
+    try:
+        sets = [read_sps(unit) for unit in parameters.all(SPS)]
+    except (ValueError, IndexError):
+        return False
+    wanted = size, (1, 1), _BT709, False, 0
+    told = {((sps.width, sps.height), sps.aspect, sps.colours, sps.full_range, sps.siting) for sps in sets}
+    return told == {wanted}
 
 
 def _told(unit: bytes) -> bytes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
+    from av.video.frame import VideoFrame
 
 _OWN_RATIONALS = 19
 """The first major version with rational numbers of its own, and without ``metadata_errors``."""
@@ -67,3 +68,15 @@ def exact(number: Rational | None) -> Fraction | None:
     if number is None or not number.numerator or not number.denominator:
         return None
     return Fraction(number.numerator, number.denominator)
+
+
+def side_data(frame: "VideoFrame") -> dict[str, bytes]:
+    """Return what a decoder put on a picture beside it, by PyAV's names; what it has no name for is left out."""
+    from av.sidedata.sidedata import Type  # noqa: PLC0415
+
+    try:
+        held = frame.side_data
+    except ValueError:  # before 19, all is refused for the sake of one kind that it doesn't know
+        return {}
+    found = {kind.name: held.get(kind) for kind in Type}
+    return {name: bytes(data) for name, data in found.items() if data is not None}
