@@ -7,7 +7,6 @@ A cut holds when FFmpeg met no error, every picture that the source has in the c
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import nullcontext
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -28,9 +27,10 @@ from clipcut.ffmpeg.judge import Said, judge
 from clipcut.ffmpeg.mux import count_frames, parameters_of
 from clipcut.ffmpeg.need import UncoveredError
 from clipcut.ffmpeg.parameters import OURS, Parameters, is_plain
-from clipcut.ffmpeg.probe import MediaInfo, file_identity, parse_rotation, probe
+from clipcut.ffmpeg.probe import MediaInfo, file_identity
 from clipcut.ffmpeg.process import Place, run
 from clipcut.ffmpeg.readers import Readers
+from clipcut.ffmpeg.shown import probe_shown
 from clipcut.ffmpeg.tools import Tool
 from clipcut.fill import Fills
 from clipcut.limits import Limits
@@ -225,14 +225,8 @@ class FFmpegCutter:
         return tuple(pieces)
 
     async def probe(self, path: Path) -> MediaInfo:
-        """Look into a file, and find out how its picture is turned."""
-        info = await self.readers.run(probe, path)
-        if not info.may_be_turned:
-            return info
-        # it takes 10 ms, so it needs no encoder place
-        described = await self._run(build.describe_argv(self.tool.path, path), lambda _: None, nullcontext())
-        rotation = parse_rotation(described.done.stderr, info.video.index)
-        return attrs.evolve(info, video=attrs.evolve(info.video, rotation=rotation))
+        """Look into a file, and find out how its pictures are to be shown."""
+        return await self.readers.run(probe_shown, path)
 
     def _tell_of_hdr(self, info: MediaInfo) -> None:
         """Say once per file what becomes of HDR."""

@@ -17,6 +17,7 @@ from clipcut.ffmpeg.argv import (
     sound_argv,
 )
 from clipcut.ffmpeg.excerpt import Excerpt
+from clipcut.ffmpeg.orientation import Orientation
 from clipcut.ffmpeg.picture import conform_filters, fit_size
 from clipcut.ffmpeg.probe import AudioInfo, MediaInfo, VideoInfo
 from clipcut.plan import Edit, Method, Rung, Slot
@@ -30,7 +31,6 @@ VIDEO = VideoInfo(
     width=1280,
     height=720,
     sample_aspect=Fraction(1),
-    rotation=0,
     frame_seconds=Fraction(1, 30),
     pixel_format="yuv420p",
     full_range=False,
@@ -132,23 +132,25 @@ def test_a_need_is_told_in_the_sources_own_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "aspect", "rotation", "fit", "expected"),
+    ("width", "height", "aspect", "orientation", "fit", "expected"),
     [
-        pytest.param(1280, 720, 1, 0, "contain", (1280, 720), id="same"),
-        pytest.param(640, 480, 1, 0, "contain", (960, 720), id="narrow"),
-        pytest.param(640, 480, 1, 0, "cover", (1280, 960), id="narrow-cover"),
-        pytest.param(640, 480, 1, 0, "stretch", (1280, 720), id="narrow-stretch"),
-        pytest.param(1920, 800, 1, 0, "contain", (1280, 534), id="wide"),
-        pytest.param(720, 576, Fraction(64, 45), 0, "contain", (1280, 720), id="anamorphic"),
-        pytest.param(1920, 1080, 1, 90, "contain", (406, 720), id="turned"),
-        pytest.param(10000, 16, 1, 0, "contain", (1280, 2), id="a-line"),
+        pytest.param(1280, 720, 1, 1, "contain", (1280, 720), id="same"),
+        pytest.param(640, 480, 1, 1, "contain", (960, 720), id="narrow"),
+        pytest.param(640, 480, 1, 1, "cover", (1280, 960), id="narrow-cover"),
+        pytest.param(640, 480, 1, 1, "stretch", (1280, 720), id="narrow-stretch"),
+        pytest.param(1920, 800, 1, 1, "contain", (1280, 534), id="wide"),
+        pytest.param(720, 576, Fraction(64, 45), 1, "contain", (1280, 720), id="anamorphic"),
+        pytest.param(1920, 1080, 1, 6, "contain", (406, 720), id="turned"),
+        pytest.param(10000, 16, 1, 1, "contain", (1280, 2), id="a-line"),
     ],
 )
 def test_fit_keeps_the_shape_and_even_sizes(
-    width: int, height: int, aspect: Fraction, rotation: int, fit: str, expected: tuple[int, int]
+    width: int, height: int, aspect: Fraction, orientation: int, fit: str, expected: tuple[int, int]
 ) -> None:
     """Bars or crop make up the rest."""
-    video = attrs.evolve(VIDEO, width=width, height=height, sample_aspect=Fraction(aspect), rotation=rotation)
+    video = attrs.evolve(
+        VIDEO, width=width, height=height, sample_aspect=Fraction(aspect), orientation=Orientation(orientation)
+    )
 
     assert expected == fit_size(video, Output(fit=fit))
 

@@ -237,7 +237,6 @@ def test_whatever_reads_media_has_every_bound() -> None:
     output, path = Output(), Path("/media/a.mp4")
     media = attrs.evolve(MEDIA, path=path)
     commands = [
-        build.describe_argv("ffmpeg", path),
         build.decode_argv("ffmpeg", path, "mov,matroska,mpegts"),
         build.cut_argv("ffmpeg", EDIT, MEDIA, EXCERPT, output, TARGETS),
         build.placeholder_argv("ffmpeg", EDIT, media, output, TARGETS),

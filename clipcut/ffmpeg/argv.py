@@ -102,11 +102,6 @@ def plan_cut(edit: Edit, video: VideoInfo, excerpt: Excerpt) -> CutPlan:
     return CutPlan(rate, origin, tuple((pts * each + first) // unit - origin for pts in excerpt.pictures))
 
 
-def describe_argv(ffmpeg: str, path: Path) -> list[str]:
-    """Return the command that makes FFmpeg describe a file on standard error, and fail as it has nothing to do."""
-    return [ffmpeg, "-nostdin", "-hide_banner", *input_args(path, INPUT_FORMATS)]
-
-
 def decode_argv(ffmpeg: str, path: Path, formats: str) -> list[str]:
     """Return the command that decodes a file's picture (stream 0) and sound (1), with a line for each piece of it.
 
@@ -332,7 +327,6 @@ def _plain(output: Output) -> VideoInfo:
         width=output.width,
         height=output.height,
         sample_aspect=Fraction(1),
-        rotation=0,
         frame_seconds=1 / output.fps,
         pixel_format="yuv420p",
         full_range=False,

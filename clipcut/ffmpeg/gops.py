@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from clipcut.ffmpeg.crops import UNCROPPED
 from clipcut.ffmpeg.excerpt import SEEK_BACK
 from clipcut.ffmpeg.h264 import drops_what_is_waiting, slice_pps
 from clipcut.ffmpeg.mux import REORDER_FRAMES
 from clipcut.ffmpeg.nal import IDR, SLICE, kind, units
 from clipcut.ffmpeg.need import Need
+from clipcut.ffmpeg.orientation import Orientation
 from clipcut.ffmpeg.parameters import Form, form_of
 from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, file_identity, open_media, seek, shown_pts
 from clipcut.smart import Copy, Picture, Why, find_copy, limits_of, pays, places_of
@@ -61,7 +63,9 @@ def why_not(video: VideoInfo, wish: Wish) -> Why | None:
     """Say why a source can't be copied, as far as its streams tell; None if it may be."""
     if video.codec != "h264":
         return Why.CODEC
-    if (video.width, video.height, video.rotation) != (wish.width, wish.height, 0) or video.sample_aspect != 1:
+    if (video.width, video.height) != (wish.width, wish.height) or video.sample_aspect != 1:
+        return Why.SHAPE
+    if video.orientation is not Orientation.UPRIGHT or video.crop != UNCROPPED or video.is_tagged:
         return Why.SHAPE
     if video.pixel_format != "yuv420p" or video.is_interlaced:
         return Why.PIXELS

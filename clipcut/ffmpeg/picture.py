@@ -5,6 +5,8 @@ What a source's pictures say of themselves ends here: they are made what the out
 
 from fractions import Fraction
 
+from clipcut.ffmpeg.crops import UNCROPPED
+from clipcut.ffmpeg.orientation import orientation_filters
 from clipcut.ffmpeg.probe import VideoInfo
 from clipcut.timebase import round_half_up
 from clipcut.timeline import Output
@@ -19,11 +21,12 @@ def fit_size(video: VideoInfo, output: Output) -> tuple[int, int]:
     """Return the even size in pixels that a picture is scaled to before bars or crop."""
     if output.fit == "stretch":
         return output.width, output.height
-    width, height = video.width * video.sample_aspect, Fraction(video.height)
-    if video.rotation in (90, 270):
-        width, height = height, width
-    across, down = output.width / width, output.height / height
-    scale = min(across, down) if output.fit == "contain" else max(across, down)
+    across, down = video.shown_size
+    sideways = video.orientation.is_sideways
+    width, height = Fraction(across), Fraction(down)
+    width, height = (width, height * video.sample_aspect) if sideways else (width * video.sample_aspect, height)
+    scales = output.width / width, output.height / height
+    scale = min(scales) if output.fit == "contain" else max(scales)
 
     def even(length: Fraction, limit: int) -> int:
         rounded = max(2, 2 * round_half_up(length * scale / 2))
@@ -63,8 +66,7 @@ def _scaling(video: VideoInfo, output: Output, *, tone_map: bool) -> list[str]:
     """Return the filters that give a picture its size and colours; none for one that has them."""
     width, height = fit_size(video, output)
     colours = f"in_color_matrix={_source_matrix(video)}:in_range={_range(video)}"
-    is_turned = video.rotation in (90, 270)
-    has_size = (width, height) == ((video.height, video.width) if is_turned else (video.width, video.height))
+    has_size = (width, height) == video.shown_size
     if video.is_hdr and tone_map:
         return [*([] if has_size else [f"scale={width}:{height}:flags=bicubic"]), *_tone_mapping(video)]
     filters = []
@@ -77,6 +79,14 @@ def _scaling(video: VideoInfo, output: Output, *, tone_map: bool) -> list[str]:
     return [*filters, "format=yuv420p"]
 
 
+def _cropping(video: VideoInfo) -> list[str]:
+    crop = video.crop
+    if crop == UNCROPPED:
+        return []
+    width, height = video.width - crop.left - crop.right, video.height - crop.top - crop.bottom
+    return [f"crop={width}:{height}:{crop.left}:{crop.top}"]
+
+
 def conform_filters(video: VideoInfo, output: Output, *, tone_map: bool = True) -> list[str]:
     """Return the filters that give a picture the output's size, shape and colours.
 
@@ -85,9 +95,7 @@ def conform_filters(video: VideoInfo, output: Output, *, tone_map: bool = True) 
         output: The output's.
         tone_map: Whether this FFmpeg can map HDR to BT.709 (zscale); otherwise HDR comes out pale.
     """
-    filters = list(
-        {90: ["transpose=clock"], 180: ["hflip", "vflip"], 270: ["transpose=cclock"]}.get(video.rotation, [])
-    )
+    filters = [*_cropping(video), *orientation_filters(video.orientation)]
     filters += _scaling(video, output, tone_map=tone_map)
     width, height = fit_size(video, output)
     if output.fit == "contain" and (width, height) != (output.width, output.height):

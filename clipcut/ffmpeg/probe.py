@@ -6,9 +6,8 @@ form is so by the decoders of ``CODECS`` alone; only regular files are opened, a
 
 import contextlib
 import errno
-import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +15,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from clipcut.errors import Reason, SourceError, raise_if_machine
+from clipcut.ffmpeg.crops import UNCROPPED, Crop
 from clipcut.ffmpeg.need import There
+from clipcut.ffmpeg.orientation import Orientation
+from clipcut.ffmpeg.picture_times import First, first_picture
 from clipcut.ffmpeg.pyav import exact, open_input
-from clipcut.ffmpeg.shown import First, first_picture
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -38,7 +39,6 @@ CODECS = (
 
 _RGB = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8", "monow", "monob")
 _ALPHA = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8")
-_ROTATION = re.compile(r"(?:displaymatrix|Display Matrix): rotation of (-?[\d.]+) degrees")
 _STILLS = ((b"\x89PNG\r\n\x1a\n", "png_pipe"), (b"\xff\xd8\xff", "jpeg_pipe"))
 _LOOK = {"probesize": str(48 * 1024 * 1024), "analyzeduration": str(60 * 10**6)}
 """How far to look, in bytes and microseconds, for a stream that a file declares: its sound may begin late."""
@@ -57,9 +57,8 @@ class VideoInfo:
         time_base: Seconds per tick.
         zero: The moment in the file's own time, in seconds, that is zero of *source time*: where its first frame is
             shown, or would be, in a file that is a piece of a longer source.
-        width, height: In pixels, as coded (before rotation).
+        width, height: In pixels, as coded: before anything is cut off or turned.
         sample_aspect: A pixel's width over its height.
-        rotation: Degrees, clockwise, by which a player turns the picture: 0, 90, 180 or 270; 0 until it was asked for.
         frame_seconds: How long a frame usually lasts, for files that don't say it of their last frame.
         pixel_format: FFmpeg's name of it; None if unknown.
         full_range: Whether luma uses all of 0 to 255.
@@ -69,6 +68,9 @@ class VideoInfo:
         is_still: Whether it is one picture, held for as long as a slot needs it.
         is_untimed: Whether its container never says when a picture is shown, and decoding changes their order.
         delay: By how many ticks pictures are shown later than they are decoded, where the container doesn't say it.
+        orientation: How the picture lies; upright until it was asked for, with ``probe_shown``.
+        crop: What the container cuts off, as it is coded; nothing until it was asked for.
+        is_tagged: Whether more is said of the picture that a container may say of all: light levels, 3D; as above.
     """
 
     index: int
@@ -78,7 +80,6 @@ class VideoInfo:
     width: int
     height: int
     sample_aspect: Fraction
-    rotation: int
     frame_seconds: Fraction
     pixel_format: str | None
     full_range: bool
@@ -88,6 +89,16 @@ class VideoInfo:
     is_still: bool = False
     is_untimed: bool = False
     delay: int = 0
+    orientation: Orientation = Orientation.UPRIGHT
+    crop: Crop = UNCROPPED
+    is_tagged: bool = False
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height in pixels of what is left when it is cropped, and turned."""
+        width = self.width - self.crop.left - self.crop.right
+        height = self.height - self.crop.top - self.crop.bottom
+        return (height, width) if self.orientation.is_sideways else (width, height)
 
     @property
     def is_hdr(self) -> bool:
@@ -137,7 +148,7 @@ class MediaInfo:
 
     Attributes:
         path: The file.
-        may_be_turned: Whether its container can hold a rotation flag.
+        may_be_turned: Whether its container is one that says at its head how its pictures are coded, and turned.
         identity: What tells this file from another of its name: device, inode, size, time of its last change.
         video, audio: Its streams.
         is_zero_sure: Whether enough of the file was there to know where its first picture is.
@@ -256,21 +267,6 @@ def seek(container: "InputContainer", stream: "Stream", seconds: Fraction, of: "
     return True
 
 
-def parse_rotation(lines: Sequence[str], index: int) -> int:
-    """Read the angle of a stream's display matrix from FFmpeg's own description of a file, as PyAV doesn't tell it.
-
-    Returns:
-        Degrees, clockwise, by which a player turns the picture: 0, 90, 180 or 270.
-    """
-    stream = None
-    for line in lines:
-        if match := re.match(r"  Stream #0:(\d+)", line):
-            stream = int(match[1])
-        elif stream == index and (match := _ROTATION.search(line)):
-            return round(-float(match[1]) / 90) * 90 % 360
-    return 0
-
-
 def _is_shown(packet: "Packet", codec: str) -> bool:
     """Tell whether a packet makes a picture that is on display; VP8 has hidden ones in packets of their own."""
     if packet.is_discard or packet.pts is None:
@@ -342,7 +338,6 @@ def _video_info(container: "InputContainer", path: Path) -> tuple[VideoInfo, boo
         width=context.width,
         height=context.height,
         sample_aspect=exact(stream.sample_aspect_ratio) or Fraction(1),
-        rotation=0,
         frame_seconds=frame_seconds,
         pixel_format=context.pix_fmt,
         full_range=context.color_range == 2,

@@ -33,6 +33,7 @@ from clipcut.ffmpeg.wire import Failure, Form, failure_to_plain, to_plain
 FUNCTIONS = (
     "clipcut.ffmpeg.probe:probe",
     "clipcut.ffmpeg.probe:probe_sound",
+    "clipcut.ffmpeg.shown:probe_shown",
     "clipcut.ffmpeg.probe:has_sound",
     "clipcut.ffmpeg.excerpt:make_excerpt",
     "clipcut.ffmpeg.copying:copy_clip",

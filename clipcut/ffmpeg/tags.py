@@ -77,8 +77,10 @@ def first_picture(container: "InputContainer", stream: "VideoStream") -> "VideoF
         av.FFmpegError: It can't be decoded.
     """
     stream.codec_context.thread_count = 1  # with more, as many packets go in before a picture comes out
+    has_begun = False
     for count, packet in enumerate(container.demux(stream)):
-        for frame in packet.decode():
+        has_begun = has_begun or packet.is_keyframe or not packet.size  # at the end, what is held back comes out
+        for frame in packet.decode() if has_begun else ():
             return frame
         if count > _MOST_PACKETS:
             break

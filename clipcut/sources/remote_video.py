@@ -54,7 +54,7 @@ class Bench:
         nursery: Where downloads run.
         threads: A place for each thread.
         readers: Who opens media.
-        probe: Looks into a local file, and finds out how its picture is turned.
+        probe: Looks into a local file, and finds out how its pictures are to be shown.
         listener: Is told of sources that were found.
         keep: Returns where the segments of a source are kept for a render after a kill; None where nothing is kept,
             so that nobody asks what a source is known by.
@@ -222,7 +222,7 @@ class RemoteVideo:
             folder=folder,
             threads=bench.threads,
             readers=bench.readers,
-            probe_turned=bench.probe,
+            probe_shown=bench.probe,
         )
         video.expect(edit for edit in self._edits if edit.index not in self._ended)
         self._tell(access, _facts(tracks) | {"form": form})

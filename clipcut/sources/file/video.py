@@ -102,7 +102,7 @@ async def open_file_video(
     edits: Sequence[Edit],
     output: Output,
     name: str,
-    probe_turned: Callable[[Path], Awaitable[MediaInfo]],
+    probe_shown: Callable[[Path], Awaitable[MediaInfo]],
     readers: Readers,
     told: Told,
 ) -> FileVideo:
@@ -114,7 +114,7 @@ async def open_file_video(
         edits: Its clips.
         output: The output's form.
         name: What it is called in messages.
-        probe_turned: Looks into a local file, and finds out how its picture is turned.
+        probe_shown: Looks into a local file, and finds out how its pictures are to be shown.
         readers: Who opens media.
         told: Is told of requests that are sent again.
 
@@ -127,7 +127,7 @@ async def open_file_video(
                 words = f"all {file.size} bytes of it would be needed, more than {MAX_STREAMED}"
                 raise SourceError(Reason.TOO_LARGE, words)
             await file.need([(0, file.size)], told)
-            info = await probe_turned(file.path)
+            info = await probe_shown(file.path)
             return FileVideo(file=file, info=_named(info, name), index=None, output=output)
         await file.need(layout.ranges, told)
         for at in layout.hidden:
@@ -135,7 +135,7 @@ async def open_file_video(
         index = await readers.run(read_index, file.path)
         first, end = index.first_picture
         await file.need([(first, min(end, first + MAX_PICTURE))], told)
-        info = await probe_turned(file.path)
+        info = await probe_shown(file.path)
     except SourceError as exc:
         raise exc.renamed(file.path, name) from exc
     video = FileVideo(file=file, info=_named(info, name), index=index, output=output)

@@ -38,7 +38,7 @@ class SegmentedVideo:
         folder: A folder of its own, for files that are put together.
         threads: A place for each thread.
         readers: Who opens media.
-        probe_turned: Looks into a file, and finds out how its picture is turned.
+        probe_shown: Looks into a file, and finds out how its pictures are to be shown.
     """
 
     tracks: Tracks
@@ -49,7 +49,7 @@ class SegmentedVideo:
     folder: Path
     threads: trio.CapacityLimiter
     readers: Readers
-    probe_turned: Callable[[Path], Awaitable[MediaInfo]]
+    probe_shown: Callable[[Path], Awaitable[MediaInfo]]
     _origins: dict[int, Shared[Origin]] = attrs.field(init=False, factory=dict)
 
     def expect(self, edits: Iterable[Edit]) -> None:
@@ -116,7 +116,7 @@ class SegmentedVideo:
             info = await self._look(run, track, segment, told, is_whole=True)
         if info is None:
             raise SourceError(Reason.UNDECODABLE, f"{track.noun} {segment.number} has no picture to begin with")
-        return Origin(info.video.zero - segment.begin, info.video.rotation)
+        return Origin(info.video.zero - segment.begin, info.video.orientation, info.video.crop)
 
     async def _look(self, run: int, track: Track, segment: Segment, told: Told, *, is_whole: bool) -> MediaInfo | None:
         """Look into a segment, or only its head; None if that is too little to see anything."""
@@ -129,7 +129,7 @@ class SegmentedVideo:
             async with self.stage.reading(reader):
                 files = await gather(*(functools.partial(self.stage.get, item, told) for item in items))
                 await trio.to_thread.run_sync(put_together, track, [segment], files, target, limiter=self.threads)
-                return await self.probe_turned(target)
+                return await self.probe_shown(target)
         except SourceError as exc:
             if is_whole or exc.reason not in (Reason.UNDECODABLE, Reason.NO_VIDEO):
                 raise exc.renamed(target, item.what) from exc

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from clipcut.ffmpeg.shown import Row, ranks_of, times_of
+from clipcut.ffmpeg.picture_times import Row, ranks_of, times_of
 
 FRAME = Fraction(100)
 
