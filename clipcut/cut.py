@@ -7,6 +7,7 @@ A cut holds when FFmpeg met no error, every picture that the source has in the c
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import nullcontext
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from clipcut.ffmpeg.judge import Said, judge
 from clipcut.ffmpeg.mux import count_frames, parameters_of
 from clipcut.ffmpeg.need import UncoveredError
 from clipcut.ffmpeg.parameters import OURS, Parameters, is_plain
-from clipcut.ffmpeg.probe import MediaInfo, file_identity
+from clipcut.ffmpeg.probe import ALPHA_DECODERS, MediaInfo, file_identity
 from clipcut.ffmpeg.process import Place, run
 from clipcut.ffmpeg.readers import Readers
 from clipcut.ffmpeg.shown import probe_shown
@@ -98,6 +99,8 @@ class FFmpegCutter:
     _probes: Looks[MediaInfo] = attrs.field(init=False)
     _identities: Looks[LocalIdentity | None] = attrs.field(init=False)
     _hdr_told: set[str] = attrs.field(init=False, factory=set)
+    _alpha_told: set[str] = attrs.field(init=False, factory=set)
+    _decoders: dict[str, bool] = attrs.field(init=False, factory=dict)
     _fills: Fills = attrs.field(init=False)
     _placeholder_warned: set[Path] = attrs.field(init=False, factory=set)
     _numbered: set[str] = attrs.field(init=False, factory=set)
@@ -228,6 +231,25 @@ class FFmpegCutter:
         """Look into a file, and find out how its pictures are to be shown."""
         return await self.readers.run(probe_shown, path)
 
+    async def _seen(self, info: MediaInfo) -> MediaInfo:
+        """Return what this FFmpeg sees of a source; say once per file what it doesn't, and what becomes of HDR."""
+        self._tell_of_hdr(info)
+        if not info.video.has_alpha_layer or await self._has_decoder(ALPHA_DECODERS[info.video.codec]):
+            return info
+        if info.called not in self._alpha_told:
+            self._alpha_told.add(info.called)
+            words = f"{info.called} has transparent parts, and this FFmpeg has no {ALPHA_DECODERS[info.video.codec]}"
+            self.listener.warning("source.alpha_lost", f"{words} decoder to see them: what they hide is shown")
+        return attrs.evolve(info, video=attrs.evolve(info.video, has_alpha_layer=False, pixel_format="yuv420p"))
+
+    async def _has_decoder(self, name: str) -> bool:
+        """Ask FFmpeg whether it has a decoder: few sources need one that it may lack."""
+        if name not in self._decoders:
+            lines: list[bytes] = []
+            await self._run([self.tool.path, "-hide_banner", "-h", f"decoder={name}"], lines.append, nullcontext())
+            self._decoders[name] = any(line.startswith(f"Decoder {name} ".encode()) for line in lines)
+        return self._decoders[name]
+
     def _tell_of_hdr(self, info: MediaInfo) -> None:
         """Say once per file what becomes of HDR."""
         if info.video.is_hdr and info.called not in self._hdr_told:
@@ -289,8 +311,7 @@ class FFmpegCutter:
         while True:
             if method is Method.LOCAL:
                 self.listener.clip_stage(part.edit, method, Stage.PROBE)
-            info = await part.info(told)
-            self._tell_of_hdr(info)
+            info = await self._seen(await part.info(told))
             self.listener.clip_stage(part.edit, method, Stage.COPY)
             need = build.need_of(part.edit, info.video, self.output.fps)
             need = attrs.evolve(need, before=before, tolerance=need.tolerance + info.lenience)
@@ -331,7 +352,7 @@ class FFmpegCutter:
         """Fill a slot with the placeholder clip; if that is missing or broken, with plain black and silence."""
         asset = self.placeholder()
         try:
-            return await self._fills.fill(edit, await self._probes.get(asset))
+            return await self._fills.fill(edit, await self._seen(await self._probes.get(asset)))
         except SourceError as exc:
             if asset not in self._placeholder_warned:
                 self._placeholder_warned.add(asset)

@@ -16,7 +16,7 @@ from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.excerpt import Excerpt
 from clipcut.ffmpeg.need import Need
 from clipcut.ffmpeg.picture import conform_filters
-from clipcut.ffmpeg.probe import CODECS, INPUT_FORMATS, SOUND_FORMATS, MediaInfo, VideoInfo
+from clipcut.ffmpeg.probe import ALPHA_DECODERS, CODECS, INPUT_FORMATS, SOUND_FORMATS, MediaInfo, VideoInfo
 from clipcut.plan import Edit
 from clipcut.timebase import decimal_text, round_half_up
 from clipcut.timeline import AudioProfile, Output, Soundtrack
@@ -24,7 +24,7 @@ from clipcut.timeline import AudioProfile, Output, Soundtrack
 PCM_BYTES = 4
 """Bytes per sample of the middle files: 32-bit float, little endian."""
 
-EXCERPT_FORMATS = "nut,ivf,mov"
+EXCERPT_FORMATS = "nut,ivf,mov,matroska"
 
 _MAX_TICKS = 2**28
 """Fine ticks a second at most: FFmpeg 5 takes some timebases near its own limit, 2**31, for their neighbours."""
@@ -267,13 +267,19 @@ def cut_argv(
         *conform_filters(info.video, output, tone_map=tone_map),
     ]
     as_stored = ("-fflags", "+nofillin")  # times of decoding that FFmpeg makes up might count more than the others
-    argv = [*base_args(ffmpeg), "-copyts", "-noautorotate", *as_stored, *input_args(excerpt.video, EXCERPT_FORMATS)]
+    argv = [*base_args(ffmpeg), "-copyts", "-noautorotate", *as_stored, *_decoder(info.video)]
+    argv += input_args(excerpt.video, EXCERPT_FORMATS)
     argv += [*as_stored, *input_args(excerpt.sound, EXCERPT_FORMATS)] if excerpt.sound is not None else []
     argv += ["-filter_threads", "1"]
     argv += ["-map", "0:v:0", "-vf", ",".join(picture), *_encode_video(output, targets)]
     if excerpt.sound is not None:
         argv += sound_of(edit, info, excerpt.sound_shift, output.audio, targets.sound)
     return argv
+
+
+def _decoder(video: VideoInfo) -> list[str]:
+    """Name the decoder of the next input where FFmpeg's own choice doesn't see all of the picture."""
+    return ["-c:v", ALPHA_DECODERS[video.codec]] if video.has_alpha_layer else []
 
 
 def sound_of(edit: Edit, info: MediaInfo, shift: Fraction, audio: AudioProfile, target: Path) -> list[str]:
@@ -303,7 +309,8 @@ def placeholder_argv(
         source = ["-f", "lavfi", "-i", f"color=c=black:s={size}:r={rate}"]
         conform: Sequence[str] = conform_filters(_plain(output), output)
     else:
-        source = ["-noautorotate", "-stream_loop", "-1", *input_args(asset.path, "mov,mp4,matroska,webm,mpegts,avi")]
+        source = ["-noautorotate", "-stream_loop", "-1", *_decoder(asset.video)]
+        source += input_args(asset.path, "mov,mp4,matroska,webm,mpegts,avi")
         conform = conform_filters(asset.video, output)
     sign_of_life = ["metadata=mode=add:key=cut:value=1", "metadata=mode=print:file=-"]
     picture = [f"fps=fps={rate}:round=near", f"trim=end_frame={edit.slot.frames}", *sign_of_life, *conform]

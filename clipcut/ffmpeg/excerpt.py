@@ -355,7 +355,8 @@ def _scan(
         audio = source.streams[info.audio.index] if has_sound and info.audio is not None else None
         if back is not None and not seek(source, video, need.begin - back, info.video):
             return None
-        with PacketFiles(target, video, audio, is_numbered=is_numbered) as writers:
+        kept = {"is_numbered": is_numbered, "has_alpha_layer": info.video.has_alpha_layer}
+        with PacketFiles(target, video, audio, **kept) as writers:
             wanted = need if audio is not None else attrs.evolve(need, sound=None)
             search = _Search(info, wanted, video, writers, is_numbered=is_numbered)
             for count, packet in enumerate(source.demux(*writers.streams)):

@@ -36,13 +36,16 @@ class PacketFile:
     may stand still, run back or be guessed by the demuxer, which a muxer refuses; so they are counted up here.
     """
 
-    def __init__(self, path: Path, source: "Stream", places: Iterable[int] | None = None) -> None:
+    def __init__(
+        self, path: Path, source: "Stream", places: Iterable[int] | None = None, *, has_alpha_layer: bool = False
+    ) -> None:
         """Begin a file at ``path`` for a stream of an open source.
 
         Args:
             path: The file.
             source: The stream.
             places: Each packet's place in an order, which is then its time; None for the times that the source says.
+            has_alpha_layer: Whether what is coded beside its pictures is an alpha channel, which is kept.
 
         Raises:
             SourceError: ``refused``; its codec is none that is opened.
@@ -50,7 +53,7 @@ class PacketFile:
         codec = source.codec_context.name if source.codec_context is not None else "unknown"
         if codec not in CODECS.split(","):
             raise SourceError(Reason.REFUSED, f"the codec of its {source.type} ({codec}) is none that clipcut opens")
-        kind = _CONTAINERS.get(codec, "nut")
+        kind = "matroska" if has_alpha_layer else _CONTAINERS.get(codec, "nut")
         self._container = open_output(path, kind, {"avoid_negative_ts": "disabled"})
         self._stream = self._container.add_stream_from_template(source, opaque=True)
         self._tick = exact(source.time_base) or Fraction(1)
@@ -126,12 +129,21 @@ def _blaming_nobody() -> Iterator[None]:
 class PacketFiles:
     """A file for each stream of an excerpt; all are finished when the block is left."""
 
-    def __init__(self, target: Path, video: "Stream", audio: "Stream | None", *, is_numbered: bool = False) -> None:
+    def __init__(
+        self,
+        target: Path,
+        video: "Stream",
+        audio: "Stream | None",
+        *,
+        is_numbered: bool = False,
+        has_alpha_layer: bool = False,
+    ) -> None:
         """Begin the files: at ``target``, with the suffix ``.video`` and, if there is sound, ``.sound``.
 
         ``is_numbered`` gives each video packet its number for a time.
         """
         self._is_numbered = is_numbered
+        self._alpha = video if has_alpha_layer else None
         self.paths = {video: target.with_suffix(".video")}
         if audio is not None:
             self.paths[audio] = target.with_suffix(".sound")
@@ -162,5 +174,5 @@ class PacketFiles:
         self._open[stream] = self._new(stream)
 
     def _new(self, stream: "Stream") -> PacketFile:
-        is_numbered = self._is_numbered and stream.type == "video"
-        return PacketFile(self.paths[stream], stream, itertools.count() if is_numbered else None)
+        places = itertools.count() if self._is_numbered and stream.type == "video" else None
+        return PacketFile(self.paths[stream], stream, places, has_alpha_layer=stream is self._alpha)

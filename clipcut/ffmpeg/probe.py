@@ -37,6 +37,9 @@ CODECS = (
 )
 """The decoders that a source may ask for; any other is refused, as old decoders are where the holes are."""
 
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""FFmpeg's decoders that read what is coded beside a picture to say where it is transparent."""
+
 _RGB = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8", "monow", "monob")
 _ALPHA = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8")
 _STILLS = ((b"\x89PNG\r\n\x1a\n", "png_pipe"), (b"\xff\xd8\xff", "jpeg_pipe"))
@@ -71,6 +74,8 @@ class VideoInfo:
         orientation: How the picture lies; upright until it was asked for, with ``probe_shown``.
         crop: What the container cuts off, as it is coded; nothing until it was asked for.
         is_tagged: Whether more is said of the picture that a container may say of all: light levels, 3D; as above.
+        has_alpha_layer: Whether what is transparent is coded beside the picture, as in WebM: only ``ALPHA_DECODERS``
+            see it; as above.
     """
 
     index: int
@@ -92,6 +97,18 @@ class VideoInfo:
     orientation: Orientation = Orientation.UPRIGHT
     crop: Crop = UNCROPPED
     is_tagged: bool = False
+    has_alpha_layer: bool = False
+
+    def shown_as(self, other: "VideoInfo") -> "VideoInfo":
+        """Return what is known of it, and of how it is to be shown what is known of another piece of its source."""
+        return attrs.evolve(
+            self,
+            orientation=other.orientation,
+            crop=other.crop,
+            is_tagged=other.is_tagged,
+            has_alpha_layer=other.has_alpha_layer,
+            pixel_format=other.pixel_format if other.has_alpha_layer else self.pixel_format,
+        )
 
     @property
     def shown_size(self) -> tuple[int, int]:

@@ -11,12 +11,15 @@ import attrs
 
 from clipcut.ffmpeg.crops import UNCROPPED, Crop, read_crops
 from clipcut.ffmpeg.orientation import Orientation, exif_orientation, orientation_of_matrix
-from clipcut.ffmpeg.probe import CODECS, MediaInfo, VideoInfo, open_media, probe
+from clipcut.ffmpeg.probe import ALPHA_DECODERS, CODECS, MediaInfo, VideoInfo, open_media, probe
 from clipcut.ffmpeg.tags import first_picture, tags_of
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+
+_ALPHA = 1
+"""What Matroska numbers an addition to a block that is an alpha channel."""
 
 _STILLS = ("mjpeg", "png", "webp")
 """Codecs whose every picture may bring EXIF."""
@@ -39,6 +42,8 @@ def _shown(path: Path, video: VideoInfo) -> VideoInfo:
     with open_media(path, is_packets_only=True) as container:
         stream = container.streams.video[[one.index for one in container.streams.video].index(video.index)]
         video = attrs.evolve(video, crop=_crop(path, video, container.streams.video.index(stream)))
+        if video.codec in ALPHA_DECODERS and _has_alpha_layer(stream):
+            return attrs.evolve(video, pixel_format="yuva420p", has_alpha_layer=True)
         if video.codec in _STILLS:
             return attrs.evolve(video, orientation=_of_still(stream))
         frame = _decoded(stream) if video.codec in CODECS.split(",") else None
@@ -53,6 +58,14 @@ def _crop(path: Path, video: VideoInfo, number: int) -> Crop:
     size = video.width, video.height
     crops = read_crops(path, size)
     return crops[number] if number < len(crops) and crops[number].fits(*size) else UNCROPPED
+
+
+def _has_alpha_layer(stream: "VideoStream") -> bool:
+    """Tell whether the first picture has one, whatever the file's head says: some muxers leave that out."""
+    packet = next(iter(stream.container.demux(stream)))
+    added = [bytes(one) for one in packet.iter_sidedata() if one.data_type == "matroska_block_additional"]
+    stream.container.seek(0)
+    return any(int.from_bytes(one[:8]) == _ALPHA for one in added)
 
 
 def _of_still(stream: "VideoStream") -> Orientation:

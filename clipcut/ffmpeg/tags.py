@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _MOST_PACKETS = 200
-"""How many packets are fed to a decoder at most, until a picture comes out of it."""
+"""How many packets are looked at for the first keyframe."""
 
 WORDS = {
     "DISPLAYMATRIX": "turned or mirrored (display matrix)",
@@ -71,17 +71,18 @@ def tags_of(frame: "VideoFrame") -> Tags:
 
 
 def first_picture(container: "InputContainer", stream: "VideoStream") -> "VideoFrame | None":
-    """Decode a file's first picture, from where it stands; None if there is none within reach.
+    """Decode a file's first keyframe, and nothing more: of a file that is being fetched, the rest may not be there.
+
+    Returns:
+        The picture; None if there is none within reach, or nothing comes of the packet alone.
 
     Raises:
         av.FFmpegError: It can't be decoded.
     """
-    stream.codec_context.thread_count = 1  # with more, as many packets go in before a picture comes out
-    has_begun = False
+    stream.codec_context.thread_count = 1  # it is one picture
     for count, packet in enumerate(container.demux(stream)):
-        has_begun = has_begun or packet.is_keyframe or not packet.size  # at the end, what is held back comes out
-        for frame in packet.decode() if has_begun else ():
-            return frame
+        if packet.is_keyframe and packet.size:
+            return next(iter([*packet.decode(), *stream.decode(None)]), None)
         if count > _MOST_PACKETS:
             break
     return None

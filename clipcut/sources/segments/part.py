@@ -12,10 +12,8 @@ import trio
 
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Told
-from clipcut.ffmpeg.crops import Crop
 from clipcut.ffmpeg.need import SOUND_SKEW, Side
-from clipcut.ffmpeg.orientation import Orientation
-from clipcut.ffmpeg.probe import AudioInfo, MediaInfo, probe, probe_sound
+from clipcut.ffmpeg.probe import AudioInfo, MediaInfo, VideoInfo, probe, probe_sound
 from clipcut.ffmpeg.readers import Readers
 from clipcut.plan import Edit
 from clipcut.sources.gather import gather
@@ -42,13 +40,11 @@ class Origin:
 
     Attributes:
         zero: The moment in its own time, in seconds, that is zero of source time.
-        orientation: How its picture lies.
-        crop: What its container cuts off.
+        video: Its first picture, and how that is to be shown.
     """
 
     zero: Fraction
-    orientation: Orientation
-    crop: Crop
+    video: VideoInfo
 
 
 @attrs.define(eq=False)
@@ -216,7 +212,7 @@ class SegmentedPart:
         wraps = Fraction(0) if info.may_be_turned else unwrapped(info.video.zero, expected)  # MP4 and Matroska don't
         return attrs.evolve(
             info,
-            video=attrs.evolve(info.video, zero=origin.zero - wraps, orientation=origin.orientation, crop=origin.crop),
+            video=attrs.evolve(info.video.shown_as(origin.video), zero=origin.zero - wraps),
             has_before=self.picture.has_before,
             has_after=self.picture.has_after,
             lenience=Fraction(0) if self.is_last_run or self.picture.has_after else SEAM,

@@ -116,7 +116,7 @@ class SegmentedVideo:
             info = await self._look(run, track, segment, told, is_whole=True)
         if info is None:
             raise SourceError(Reason.UNDECODABLE, f"{track.noun} {segment.number} has no picture to begin with")
-        return Origin(info.video.zero - segment.begin, info.video.orientation, info.video.crop)
+        return Origin(info.video.zero - segment.begin, info.video)
 
     async def _look(self, run: int, track: Track, segment: Segment, told: Told, *, is_whole: bool) -> MediaInfo | None:
         """Look into a segment, or only its head; None if that is too little to see anything."""
