@@ -26,7 +26,7 @@ from clipcut.commands import (
     schema_command,
 )
 from clipcut.config_commands import config_app
-from clipcut.errors import ClipcutError, LockedError, SettingsError
+from clipcut.errors import ClipcutError, LockedError, SettingsError, ToldError
 from clipcut.inputs import current_folder, default_job, output_path, read_settings, read_timeline
 from clipcut.log import trace_id_from
 from clipcut.pipeline import error_text, telling_error
@@ -365,6 +365,8 @@ def _explain(exc: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(exc, OSError) and exc.filename is None:  # nothing but standard output is written here
         give_up_stdout(exc)
         return 1
+    if isinstance(exc, ToldError):
+        return exc.exit_code
     tell(f"clipcut: {error_text(exc)}")
     if {"-v", "--verbose"} & set(arguments) and not isinstance(exc, ClipcutError):
         tell("".join(traceback.format_exception(exc)).rstrip())

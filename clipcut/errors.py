@@ -8,6 +8,7 @@
       SourceError             a rung of a clip's ladder failed, with its Reason; becomes an Attempt, ends no render
       ToolError               1, no FFmpeg that works
       RenderError             1, the render as a whole can't be finished
+      ToldError               1, the log has told of it already
 
 This module imports nothing from clipcut, so every other module may import it.
 """
@@ -198,6 +199,10 @@ class ToolError(ClipcutError):
 
 class RenderError(ClipcutError):
     """The render can't be finished: a full disk, a video that fails its last check, too many placeholders."""
+
+
+class ToldError(ClipcutError):
+    """What ended the run stands in the log lines on standard error, so it isn't said there once more in words."""
 
 
 def raise_if_machine(error: BaseException) -> None:

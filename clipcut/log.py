@@ -26,6 +26,7 @@ _FOR_MACHINES = frozenset(
         "job",
         "clip_task_id",
         "clip_stats",
+        "report",
         "per_video_limit",
         "max_parallelism",
         "parallel_slot",
@@ -68,6 +69,11 @@ def wants_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
     return bool(environ.get("FORCE_COLOR")) or (stream.isatty() and environ.get("TERM") != "dumb")
 
 
+def chosen_format(stream: TextIO, log_format: str | None) -> str:
+    """Return how lines to ``stream`` are written, ``console`` or ``json``; None chooses by whether it is a terminal."""
+    return log_format or ("console" if stream.isatty() else "json")
+
+
 def make_logger(
     stream: TextIO, *, log_format: str | None, level: int = logging.INFO, colours: bool = False, **bound: object
 ) -> structlog.typing.FilteringBoundLogger:
@@ -80,10 +86,10 @@ def make_logger(
         colours: Whether a console line has colours.
         **bound: Fields of every line.
     """
-    if (log_format or ("console" if stream.isatty() else "json")) == "json":
+    if chosen_format(stream, log_format) == "json":
         renderers: list[Any] = [
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.ExceptionRenderer(),
             _redact_values,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ]

@@ -1,4 +1,8 @@
-"""A render as the command line runs it: with log lines and display, ended by signals, to its report and summary."""
+"""A render as the command line runs it: with log lines and display, ended by signals, to its report and summary.
+
+Standard error holds JSON lines or words, never both: where log lines go there as JSON, whatever else is to be said is
+one of them, and there is no summary.
+"""
 
 import contextlib
 import functools
@@ -14,11 +18,11 @@ from typing import Any, TextIO, cast
 import attrs
 import trio
 
-from clipcut.errors import ClipcutError, LockedError, Mistake, SettingsError
+from clipcut.errors import ClipcutError, LockedError, Mistake, SettingsError, ToldError
 from clipcut.events import Listener, Listeners
 from clipcut.files import OutputLock, lock_output, write_atomic
 from clipcut.lines import Lines
-from clipcut.log import LogListener, make_logger, wants_colours
+from clipcut.log import LogListener, chosen_format, make_logger, wants_colours
 from clipcut.pipeline import Render, error_text, open_render, telling_error
 from clipcut.preflight import Job
 from clipcut.progress import Display, make_display
@@ -57,6 +61,7 @@ class Session:
         log: Where log lines are written; ``said`` if that is standard error.
         display: The live display; None where there is none.
         logger: Writes to ``log``, above the display where that is on the same terminal.
+        in_words: Whether standard error holds words: it doesn't where log lines go there as JSON.
         textfile: Where metrics go; None for nowhere.
     """
 
@@ -67,6 +72,7 @@ class Session:
     log: Lines
     display: Display | None
     logger: Any
+    in_words: bool
     textfile: Textfile | None = None
 
     async def run(self) -> RenderResult:
@@ -126,19 +132,51 @@ class Session:
         self._write_report(result, steps.settings)
         if self.textfile is not None:
             self.textfile.finish(steps, result)
-        _log_end(self.logger, result, steps.settings)
+        if self.log is self.said:
+            self._tell_of_dropped()
+        self._log_end(steps, result)
+        if self.in_words:
+            self._sum_up(steps, result)
+        self.log.close()
+        if self.log is not self.said:
+            self._tell_of_dropped()
+        self.said.close()
+
+    def _log_end(self, steps: Render, result: RenderResult) -> None:
+        facts = {"status": str(result.status), "exit_code": result.exit_code, "elapsed_ms": result.elapsed_ms}
+        facts |= {"output": str(result.output.path) if result.output is not None else None}
+        facts |= {"report": str(self.job.report) if self.job.report is not None else None}
+        stats = clip_stats(result, steps.settings)
+        match result.status:
+            case RenderStatus.INTERRUPTED:
+                self.logger.warning("render.interrupted", **facts, error=result.error, clip_stats=stats)
+            case RenderStatus.FAILED:
+                bug = None if self.in_words or _is_foreseen(steps.failure) else steps.failure
+                self.logger.error("render.failed", **facts, error=result.error, clip_stats=stats, exc_info=bug)
+            case _:
+                self.logger.info("render.completed", **facts, clip_stats=stats)
+
+    def _sum_up(self, steps: Render, result: RenderResult) -> None:
         if not self.manner.quiet or result.exit_code:
             for line in summary_lines(result, str(self.job.report) if self.job.report is not None else None):
                 self._tell(line)
-        if self.manner.verbose and steps.failure is not None and not _is_foreseen(steps.failure):
+        if self.manner.verbose and not _is_foreseen(steps.failure):
             self._tell("".join(traceback.format_exception(steps.failure)).rstrip())
-        self.log.close()
-        if self.log.dropped:
-            self._tell(f"clipcut: {self.log.dropped} log lines were left out, as nobody took them in time")
-        self.said.close()
 
     def _tell(self, text: str) -> None:
         self.said.write(text + "\n")
+
+    def _remark(self, event: str, words: str) -> None:
+        """Say what isn't as it should be about the telling itself, also where no log lines are wanted."""
+        if self.in_words:
+            self._tell(f"clipcut: {words}")
+        else:
+            self.logger.warning(event, message=words)
+
+    def _tell_of_dropped(self) -> None:
+        if self.log.dropped:
+            words = f"{self.log.dropped} log lines were left out, as nobody took them in time"
+            self._remark("render.log_lines_left_out", words)
 
     def _write_report(self, result: RenderResult, settings: Settings) -> None:
         data = report_bytes(build_report(result, self.job.plan, settings, self.facts))
@@ -150,7 +188,13 @@ class Session:
                 write_atomic(where, data)
         except (OSError, ValueError) as exc:
             why = exc.strerror if isinstance(exc, OSError) else exc
-            self._tell(f"clipcut: the report can't be written to {where or 'standard output'}: {why}")
+            self._remark(
+                "render.report_not_written", f"the report can't be written to {where or 'standard output'}: {why}"
+            )
+
+    def tell_of_end(self, failure: BaseException) -> None:
+        """Log what ended the run from outside the render, where nothing could be summed up."""
+        self.logger.error("render.failed", status="failed", exit_code=1, error=error_text(failure), exc_info=failure)
 
 
 async def _harmless(task: Callable[[], Awaitable[None]], listener: Listener) -> None:
@@ -161,20 +205,8 @@ async def _harmless(task: Callable[[], Awaitable[None]], listener: Listener) -> 
         listener.warning("render.task_failed", error_text(telling_error(group)))
 
 
-def _is_foreseen(failure: BaseException) -> bool:
-    return isinstance(failure, (ClipcutError, OSError))
-
-
-def _log_end(logger: Any, result: RenderResult, settings: Settings) -> None:
-    facts = {"status": str(result.status), "exit_code": result.exit_code, "elapsed_ms": result.elapsed_ms}
-    stats = clip_stats(result, settings)
-    match result.status:
-        case RenderStatus.INTERRUPTED:
-            logger.warning("render.interrupted", **facts, error=result.error, clip_stats=stats)
-        case RenderStatus.FAILED:
-            logger.error("render.failed", **facts, error=result.error, clip_stats=stats)
-        case _:
-            logger.info("render.completed", **facts, clip_stats=stats)
+def _is_foreseen(failure: BaseException | None) -> bool:
+    return failure is None or isinstance(failure, (ClipcutError, OSError))
 
 
 @contextlib.contextmanager
@@ -196,6 +228,14 @@ def _opened(path: Path) -> Iterator[TextIO]:
         yield file
 
 
+def _is_standard_error(file: TextIO) -> bool:
+    """Tell whether a file is standard error itself, as ``/dev/stderr`` is."""
+    try:
+        return os.path.sameopenfile(file.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+
+
 @contextlib.contextmanager
 def _lines(stream: TextIO) -> Iterator[Lines]:
     lines = Lines(stream)
@@ -208,7 +248,7 @@ def _lines(stream: TextIO) -> Iterator[Lines]:
 def _level(manner: Manner, *, is_above: bool) -> int:
     """Return the lowest level to log; above a live display only what is odd, unless ``-v`` asks for more."""
     if manner.quiet and manner.log_file is None:
-        return logging.ERROR
+        return logging.CRITICAL  # no line is so
     if manner.verbose:
         return logging.DEBUG
     return logging.WARNING if is_above else logging.INFO
@@ -242,6 +282,8 @@ def open_session(job: Job, facts: RunFacts, manner: Manner) -> Iterator[Session]
     """
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(_opened(manner.log_file)) if manner.log_file is not None else None
+        if file is not None and _is_standard_error(file):  # or lines and words would meet there
+            file, manner = None, attrs.evolve(manner, log_file=None)
         said = stack.enter_context(_lines(sys.stderr))
         log = stack.enter_context(_lines(file)) if file is not None else said
         display = _display(job, facts, manner, said)
@@ -255,9 +297,16 @@ def open_session(job: Job, facts: RunFacts, manner: Manner) -> Iterator[Session]
             trace_id=facts.trace_id,
             job=facts.job,
         )
-        textfile = _textfile(job.settings, facts, logger)
         yield Session(
-            job=job, facts=facts, manner=manner, said=said, log=log, display=display, logger=logger, textfile=textfile
+            job=job,
+            facts=facts,
+            manner=manner,
+            said=said,
+            log=log,
+            display=display,
+            logger=logger,
+            in_words=manner.quiet or log is not said or chosen_format(stream, job.settings.log_format) == "console",
+            textfile=_textfile(job.settings, facts, logger),
         )
 
 
@@ -270,6 +319,7 @@ def run_render(job: Job, facts: RunFacts, manner: Manner) -> int:
     Raises:
         LockedError: Another render of this output is at work.
         SettingsError: The log file can't be opened.
+        ToldError: Something else went wrong, and the log on standard error says so.
     """
     if job.settings.config_path is not None:
         hear_no_hangup()
@@ -278,7 +328,13 @@ def run_render(job: Job, facts: RunFacts, manner: Manner) -> int:
         with open_session(job, facts, manner) as session:
             if why_none is not None:
                 session.logger.warning("render.not_locked", message=why_none)
-            return trio.run(session.run).exit_code
+            try:
+                return trio.run(session.run).exit_code
+            except Exception as exc:
+                session.tell_of_end(telling_error(exc))
+                if session.in_words:
+                    raise
+                raise ToldError from exc
     finally:
         if lock is not None:
             lock.give_back()

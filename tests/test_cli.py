@@ -72,19 +72,31 @@ def test_a_command_that_renders_nothing_does_not_load_the_heavy_libraries(tmp_pa
 
 
 @pytest.mark.media
-def test_a_render_says_nothing_on_stdout_and_a_summary_on_stderr(
+def test_a_render_says_nothing_on_stdout_and_all_in_lines_on_stderr(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Log lines and the summary go to stderr; each line but the summary's is JSON where there is no terminal."""
+    """Where there is no terminal each line is JSON."""
     code = run(["render", str(write_timeline(tmp_path))])
 
     out, err = capfd.readouterr()
-    events = [json.loads(line)["event"] for line in err.splitlines() if line.startswith("{")]
+    events = [json.loads(line)["event"] for line in err.splitlines()]
     assert (0, "") == (code, out)
     assert ["render.started", "render.completed"] == [events[0], events[-1]]
     assert 2 == events.count("clip.started") == events.count("clip.finished")
-    assert "2 of 2 clips as asked for" in err
     assert {"mix.json", "mix.mp4", "mix.report.json"} == files(tmp_path)
+
+
+@pytest.mark.media
+def test_a_log_file_takes_the_lines_and_leaves_the_summary(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Lines of JSON in the file, words on stderr."""
+    code = run(["render", str(write_timeline(tmp_path)), "--log-file", str(tmp_path / "log")])
+
+    out, err = capfd.readouterr()
+    events = [json.loads(line)["event"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert (0, "") == (code, out)
+    assert ["render.started", "render.completed"] == [events[0], events[-1]]
+    assert ["complete:", "2", "report:"] == [line.split()[0] for line in err.splitlines()]
+    assert "2 of 2 clips as asked for." in err
 
 
 @pytest.mark.media
