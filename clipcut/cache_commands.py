@@ -6,7 +6,7 @@ from typing import Annotated
 import trio
 import typer
 
-from clipcut.commands import ConfigOption, PlainCommand
+from clipcut.commands import ConfigOption, PlainCommand, VerboseOption
 from clipcut.errors import ClipcutError
 from clipcut.inputs import read_settings
 from clipcut.jsonout import document_text
@@ -31,6 +31,7 @@ def info_command(
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print it as JSON.")] = False,
     cache_dir: CacheDirOption = None,
     config: ConfigOption = None,
+    _verbose: VerboseOption = False,
 ) -> None:
     """Say where the cache is, what it holds and how much it may hold."""
     from clipcut.cache.place import cache_info, cache_root  # noqa: PLC0415  a light start
@@ -56,7 +57,9 @@ def _was_made(root: Path) -> bool:
 
 
 @cache_app.command("clear", cls=PlainCommand, epilog="Example:\n\n  clipcut cache clear")
-def clear_command(cache_dir: CacheDirOption = None, config: ConfigOption = None) -> None:
+def clear_command(
+    cache_dir: CacheDirOption = None, config: ConfigOption = None, _verbose: VerboseOption = False
+) -> None:
     """Remove everything from the cache; a render at work goes on, and makes anew what it has not found yet."""
     from clipcut.cache.place import cache_info, cache_root, clear_cache  # noqa: PLC0415
 

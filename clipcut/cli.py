@@ -3,8 +3,8 @@
 import contextlib
 import datetime as dt
 import os
+import re
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -27,9 +27,9 @@ from clipcut.commands import (
 )
 from clipcut.config_commands import config_app
 from clipcut.errors import ClipcutError, LockedError, SettingsError, ToldError
+from clipcut.failures import SHOWN_BY_V, error_text, telling_error, traceback_text
 from clipcut.inputs import current_folder, default_job, output_path, read_settings, read_timeline
 from clipcut.log import trace_id_from
-from clipcut.pipeline import error_text, telling_error
 from clipcut.plan import build_plan
 from clipcut.preflight import prepare
 from clipcut.report import RunFacts
@@ -336,7 +336,10 @@ def _run(arguments: Sequence[str]) -> int:
         error = telling_error(exc)
         code = _explain(error, arguments)
         if not isinstance(error, LockedError) and not _is_about_textfile(error):
-            _note_refusal(arguments, code)
+            try:
+                _note_refusal(arguments, code)
+            except Exception as bug:
+                _explain(bug, arguments)
         return code
     return code if isinstance(code, int) else 0
 
@@ -367,7 +370,8 @@ def _explain(exc: BaseException, arguments: Sequence[str]) -> int:
         return 1
     if isinstance(exc, ToldError):
         return exc.exit_code
-    tell(f"clipcut: {error_text(exc)}")
-    if {"-v", "--verbose"} & set(arguments) and not isinstance(exc, ClipcutError):
-        tell("".join(traceback.format_exception(exc)).rstrip())
+    is_verbose = any(re.fullmatch(r"--verbose|-q*v[qv]*", word) for word in arguments)
+    if is_verbose and not isinstance(exc, ClipcutError):
+        tell(traceback_text(exc))
+    tell(f"clipcut: {error_text(exc, 'which stands above' if is_verbose else SHOWN_BY_V)}")
     return exc.exit_code if isinstance(exc, ClipcutError) else 1

@@ -48,6 +48,10 @@ IndexOption = Annotated[
         help="For Jockey lists: the TwelveLabs index of their videos.",
     ),
 ]
+VerboseOption = Annotated[
+    bool, typer.Option("-v", "--verbose", metavar="", rich_help_panel=GENERAL, help="Show the traceback of a bug.")
+]
+"""What each command takes, as whoever meets a bug is told to; ``cli`` looks for it."""
 
 
 class PlainCommand(TyperCommand):
@@ -58,7 +62,7 @@ class PlainCommand(TyperCommand):
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
 
-def check_command(timeline: TimelineArgument, index_id: IndexOption = None) -> None:
+def check_command(timeline: TimelineArgument, index_id: IndexOption = None, _verbose: VerboseOption = False) -> None:
     """Find every mistake of a timeline at once, without any network."""
     document, _, base = read_timeline(timeline, index_id)
     plan = build_plan(document, base)
@@ -94,6 +98,7 @@ def plan_command(
     ] = False,
     config: ConfigOption = None,
     index_id: IndexOption = None,
+    _verbose: VerboseOption = False,
 ) -> None:
     """Show what render would do: each clip's place in the output, its rung, what has to be fetched for it.
 
@@ -117,6 +122,7 @@ def plan_command(
 
 def schema_command(
     document: Annotated[str, typer.Argument(metavar="timeline|report", help="Which document.")] = "timeline",
+    _verbose: VerboseOption = False,
 ) -> None:
     """Print a document's JSON Schema (draft 2020-12)."""
     makers = {"timeline": timeline_schema, "report": report_schema}
@@ -126,7 +132,7 @@ def schema_command(
     say(json.dumps(makers[document](), indent=2))
 
 
-def doctor_command(config: ConfigOption = None, ffmpeg: FFmpegOption = None) -> None:
+def doctor_command(config: ConfigOption = None, ffmpeg: FFmpegOption = None, _verbose: VerboseOption = False) -> None:
     """Look at this machine: FFmpeg, encoders, folders, open files, cores; and render a little to be sure."""
     raise typer.Exit(trio.run(_examine, read_settings(config, ffmpeg=ffmpeg)))
 
@@ -147,6 +153,8 @@ async def _examine(settings: Settings) -> int:
         width = max(len(finding.name) for finding in findings)
         for finding in findings:
             say(f"{'ok ' if finding.is_fine else 'BAD'}  {finding.name.ljust(width)}  {finding.found}")
+        for bug in [finding.bug for finding in findings if finding.bug is not None]:
+            raise bug  # it is told as any other
         return 0 if all(finding.is_fine for finding in findings) else 1
 
     return await until_signalled(look, conclude)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clipcut.commands import ConfigOption, PlainCommand
+from clipcut.commands import ConfigOption, PlainCommand, VerboseOption
 from clipcut.config import change_file, file_to_change, settings_document, settings_lines, winning_variable
 from clipcut.inputs import current_folder, read_settings
 from clipcut.jsonout import document_text
@@ -25,6 +25,7 @@ config_app = typer.Typer(
 def show_command(
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print them as JSON.")] = False,
     config: ConfigOption = None,
+    _verbose: VerboseOption = False,
 ) -> None:
     """Show every setting with its value and where it came from: default, file or environment."""
     settings = read_settings(config)
@@ -46,6 +47,7 @@ def set_command(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The setting's name in the file.")],
     value: Annotated[str, typer.Argument(metavar="VALUE", help="Its value, written as for the flag.")],
     config: ConfigOption = None,
+    _verbose: VerboseOption = False,
 ) -> None:
     """Change one setting in the file, which is made if need be; comments and layout stay."""
     cwd = current_folder()

@@ -3,53 +3,35 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import trio
 
 from clipcut.errors import ClipcutError
-from clipcut.events import Listener, Retry, Stage
+from clipcut.events import Listeners
+from clipcut.failures import is_bug
 from clipcut.ffmpeg.tools import NEEDED_ENCODERS, find_ffmpeg, inspect_ffmpeg
 from clipcut.files import is_folder, is_regular_file
 from clipcut.jsonio import load_timeline
 from clipcut.limits import allow_open_files, needed_open_files, usable_cores
-from clipcut.pipeline import render
+from clipcut.pipeline import open_render
 from clipcut.placeholder import packaged_placeholder
-from clipcut.plan import Edit, Method, build_plan
+from clipcut.plan import build_plan
 from clipcut.preflight import placeholder_path, prepare
-from clipcut.results import ClipResult, RenderStatus
+from clipcut.results import RenderStatus
 from clipcut.settings import Settings
 
 
 @attrs.frozen
 class Finding:
-    """One thing that was looked at: its name, what was found, and whether a render can live with it."""
+    """One thing that was looked at: its name, what was found, whether a render can live with it, and a bug it met."""
 
     name: str
     found: str
     is_fine: bool = True
-
-
-class _Silent:
-    """A Listener that keeps quiet."""
-
-    def clip_started(self, edit: Edit, parallel_slot: int) -> None: ...
-
-    def clip_stage(self, edit: Edit, method: Method, stage: Stage) -> None: ...
-
-    def clip_finished(self, result: ClipResult) -> None: ...
-
-    def clip_throttled(self, edit: Edit, per_video_limit: int, waited_s: float) -> None: ...
-
-    def clip_retry(self, edit: Edit, retry: Retry) -> None: ...
-
-    def source_resolved(self, video_id: str, source: str, facts: Mapping[str, object]) -> None: ...
-
-    def settings_changed(self, before: Settings, after: Settings, names: Sequence[str]) -> None: ...
-
-    def warning(self, event: str, message: str) -> None: ...
+    bug: BaseException | None = None
 
 
 def _folder(name: str, path: Path) -> Finding:
@@ -93,17 +75,18 @@ async def _self_test(settings: Settings) -> Finding:
         "sources": {"test": {"url": str(packaged_placeholder())}},
         "clips": [{"video_id": "test", "start": start, "duration": 0.5} for start in (0, 1.5)],
     }
-    listener: Listener = _Silent()
     with tempfile.TemporaryDirectory(prefix="clipcut-doctor-") as folder:
         timeline = load_timeline(json.dumps(document).encode())
         plan = build_plan(timeline, Path(folder))
         own = attrs.evolve(settings, work_dir=None, report=None, placeholder_asset_path=None, deadline=None)
         job = prepare(timeline, plan, own, output=Path(folder) / "test.mp4", name="self-test", path=None)
         with trio.move_on_after(60):
-            result = await render(attrs.evolve(job, uses_cache=False), listener)
+            steps = open_render(attrs.evolve(job, uses_cache=False), Listeners([]))
+            await steps.attempt()
+            result = steps.result()
             is_fine = result.status is RenderStatus.COMPLETE
             words = f"{result.output.frames} frames in {result.elapsed_ms} ms" if result.output else str(result.error)
-            return Finding("self-test", words, is_fine)
+            return Finding("self-test", words, is_fine, steps.failure if is_bug(steps.failure) else None)
     return Finding("self-test", "no result after 60 s", is_fine=False)
 
 

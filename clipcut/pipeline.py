@@ -8,7 +8,7 @@ import importlib
 import math
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +22,10 @@ from clipcut.cache.shelf import Shelf
 from clipcut.climb import milliseconds_since
 from clipcut.cut import Cutter, FFmpegCutter
 from clipcut.encoders import own_cores
-from clipcut.errors import ClipcutError, RenderError
+from clipcut.errors import RenderError
 from clipcut.events import Listener
 from clipcut.extract import Extraction
+from clipcut.failures import SHOWN_BY_V, error_text, one_line, telling_error
 from clipcut.ffmpeg.readers import Readers, open_readers
 from clipcut.ffmpeg.tools import Tool, find_ffmpeg, inspect_ffmpeg
 from clipcut.files import is_special, part_file, real_path, replace, sweep_folders, sweep_parts, work_folder
@@ -53,6 +54,7 @@ class Render:
         extraction: The clips on their way.
         began: When it was opened, by Trio's clock.
         trace_id: The trace that it belongs to, 32 hex digits; empty for none.
+        traceback_place: Where the traceback of a bug will be, as ``error_text`` says it.
         tool: The FFmpeg in use, once it is known.
         fetcher: The network, once it is open.
         output: The finished video, once it is in its place.
@@ -66,6 +68,7 @@ class Render:
     extraction: Extraction
     began: float
     trace_id: str = ""
+    traceback_place: str = SHOWN_BY_V
     tool: Tool | None = None
     fetcher: "Fetcher | None" = None
     output: OutputFacts | None = None
@@ -266,7 +269,7 @@ class Render:
             error = f"Ended by {signal.Signals(ended_by).name}; there is no new output."
             return RenderStatus.INTERRUPTED, 128 + ended_by, error
         if self.output is None and self.failure is not None:
-            return RenderStatus.FAILED, 1, error_text(self.failure)
+            return RenderStatus.FAILED, 1, one_line(error_text(self.failure, self.traceback_place))
         if self._has_placeholders():
             return RenderStatus.DEGRADED, 3, None
         return RenderStatus.COMPLETE, 0, None
@@ -278,36 +281,18 @@ async def _load(*modules: str) -> None:
         await trio.to_thread.run_sync(importlib.import_module, name)
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """Yield what is in an exception group, however deep, or the exception itself."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
-
-
-def telling_error(error: BaseException) -> BaseException:
-    """Return the one of a group's errors that says most: one of ours, else the first; the others followed from it."""
-    leaves = list(_leaves(error))
-    return next((leaf for leaf in leaves if isinstance(leaf, ClipcutError)), leaves[0])
-
-
-def error_text(error: BaseException) -> str:
-    """Say in one line what a failure was; what nobody foresaw is a bug."""
-    if isinstance(error, ClipcutError):
-        return str(error)
-    if isinstance(error, OSError):
-        about = f": {error.filename}" if error.filename is not None else ""
-        return f"The system refused: {error.strerror or error}{about}"
-    return f"this is a bug in clipcut, please report it: {type(error).__name__}: {error}"
-
-
 def _rate(settings: Settings) -> float | None:
     return float(settings.rate_limit) if settings.rate_limit is not None else None
 
 
-def open_render(job: Job, listener: Listener, *, cores: int | None = None, trace_id: str = "") -> Render:
+def open_render(
+    job: Job,
+    listener: Listener,
+    *,
+    cores: int | None = None,
+    trace_id: str = "",
+    traceback_place: str = SHOWN_BY_V,
+) -> Render:
     """Get a render ready, inside Trio; nothing happens before ``attempt``.
 
     Args:
@@ -315,6 +300,7 @@ def open_render(job: Job, listener: Listener, *, cores: int | None = None, trace
         listener: Who is told while it runs.
         cores: Encoders at once; None for as many as this process may use cores.
         trace_id: The trace that the origins of the timeline are told of, 32 hex digits; empty for none.
+        traceback_place: Where the traceback of a bug will be, as ``error_text`` says it.
     """
     settings = job.settings
     cores = cores or usable_cores()
@@ -343,6 +329,7 @@ def open_render(job: Job, listener: Listener, *, cores: int | None = None, trace
         extraction=extraction,
         began=began,
         trace_id=trace_id,
+        traceback_place=traceback_place,
     )
 
 

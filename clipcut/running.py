@@ -10,7 +10,6 @@ import logging
 import os
 import stat
 import sys
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -18,12 +17,13 @@ from typing import Any, TextIO, cast
 import attrs
 import trio
 
-from clipcut.errors import ClipcutError, LockedError, Mistake, SettingsError, ToldError
+from clipcut.errors import LockedError, Mistake, SettingsError, ToldError
 from clipcut.events import Listener, Listeners
+from clipcut.failures import SHOWN_BY_V, error_text, is_bug, telling_error, traceback_text
 from clipcut.files import OutputLock, lock_output, write_atomic
 from clipcut.lines import Lines
 from clipcut.log import LogListener, chosen_format, make_logger, wants_colours
-from clipcut.pipeline import Render, error_text, open_render, telling_error
+from clipcut.pipeline import Render, open_render
 from clipcut.preflight import Job
 from clipcut.progress import Display, make_display
 from clipcut.reload_file import FileWatch
@@ -78,7 +78,8 @@ class Session:
     async def run(self) -> RenderResult:
         """Render until it is done or a signal ends it, then report and sum up, whatever happened."""
         listener = self._listener()
-        steps = open_render(self.job, listener, trace_id=self.facts.trace_id)
+        place = self._traceback_place("render.failed")
+        steps = open_render(self.job, listener, trace_id=self.facts.trace_id, traceback_place=place)
         file = FileWatch(self.job.settings, steps.change, listener.warning)
         self._log_start()
 
@@ -86,7 +87,7 @@ class Session:
             with self.display or contextlib.nullcontext():
                 async with trio.open_nursery() as beside:
                     for task in self._beside(steps, file, listener):
-                        beside.start_soon(_harmless, task, listener)
+                        beside.start_soon(self._harmless, task)
                     await steps.attempt()
                     beside.cancel_scope.cancel()
 
@@ -151,17 +152,17 @@ class Session:
             case RenderStatus.INTERRUPTED:
                 self.logger.warning("render.interrupted", **facts, error=result.error, clip_stats=stats)
             case RenderStatus.FAILED:
-                bug = None if self.in_words or _is_foreseen(steps.failure) else steps.failure
+                bug = self._logged_bug(steps.failure)
                 self.logger.error("render.failed", **facts, error=result.error, clip_stats=stats, exc_info=bug)
             case _:
                 self.logger.info("render.completed", **facts, clip_stats=stats)
 
     def _sum_up(self, steps: Render, result: RenderResult) -> None:
+        if self.manner.verbose and self.log is self.said and steps.failure is not None and is_bug(steps.failure):
+            self._tell(traceback_text(steps.failure))
         if not self.manner.quiet or result.exit_code:
             for line in summary_lines(result, str(self.job.report) if self.job.report is not None else None):
                 self._tell(line)
-        if self.manner.verbose and not _is_foreseen(steps.failure):
-            self._tell("".join(traceback.format_exception(steps.failure)).rstrip())
 
     def _tell(self, text: str) -> None:
         self.said.write(text + "\n")
@@ -192,21 +193,40 @@ class Session:
                 "render.report_not_written", f"the report can't be written to {where or 'standard output'}: {why}"
             )
 
-    def tell_of_end(self, failure: BaseException) -> None:
-        """Log what ended the run from outside the render, where nothing could be summed up."""
-        self.logger.error("render.failed", status="failed", exit_code=1, error=error_text(failure), exc_info=failure)
+    async def _harmless(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Do something beside the render; a bug in it is told, and doesn't end the render."""
+        try:
+            await task()
+        except* Exception as group:
+            error, event = telling_error(group), "render.task_failed"
+            words = error_text(error, self._traceback_place(event))
+            self.logger.warning(event, message=words, exc_info=self._logged_bug(error))
 
+    def log_end_of(self, failure: BaseException) -> None:
+        """Log what ended the run from outside the render, where nothing could be summed up.
 
-async def _harmless(task: Callable[[], Awaitable[None]], listener: Listener) -> None:
-    """Do something beside a render; a bug in it is told, and doesn't end the render."""
-    try:
-        await task()
-    except* Exception as group:
-        listener.warning("render.task_failed", error_text(telling_error(group)))
+        Where the log is words on standard error, whoever catches it says it in words.
+        """
+        if not self._logs_tracebacks:
+            return
+        event = "render.failed"
+        words = error_text(failure, self._traceback_place(event))
+        self.logger.error(event, status="failed", exit_code=1, error=words, exc_info=self._logged_bug(failure))
 
+    @property
+    def _logs_tracebacks(self) -> bool:
+        """Whether the log takes the tracebacks of bugs: as JSON and in a file they are in nobody's way."""
+        return not self.in_words or self.log is not self.said
 
-def _is_foreseen(failure: BaseException | None) -> bool:
-    return failure is None or isinstance(failure, (ClipcutError, OSError))
+    def _logged_bug(self, failure: BaseException | None) -> BaseException | None:
+        """Return a failure whose traceback goes with its log line; None for any other."""
+        return failure if self._logs_tracebacks and is_bug(failure) else None
+
+    def _traceback_place(self, event: str) -> str:
+        """Say where the traceback of a bug is that this event tells of."""
+        if self._logs_tracebacks:
+            return f"which is in {self.manner.log_file or f'the log line {event}'}"
+        return "which stands above" if self.manner.verbose and event == "render.failed" else SHOWN_BY_V
 
 
 @contextlib.contextmanager
@@ -331,7 +351,7 @@ def run_render(job: Job, facts: RunFacts, manner: Manner) -> int:
             try:
                 return trio.run(session.run).exit_code
             except Exception as exc:
-                session.tell_of_end(telling_error(exc))
+                session.log_end_of(telling_error(exc))
                 if session.in_words:
                     raise
                 raise ToldError from exc

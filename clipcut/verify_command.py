@@ -7,7 +7,7 @@ from typing import Annotated
 import trio
 import typer
 
-from clipcut.commands import ConfigOption, FFmpegOption
+from clipcut.commands import ConfigOption, FFmpegOption, VerboseOption
 from clipcut.errors import Mistake, SettingsError
 from clipcut.ffmpeg.tools import find_ffmpeg, inspect_ffmpeg
 from clipcut.files import is_regular_file
@@ -33,6 +33,7 @@ def verify_command(
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print the verdict as JSON.")] = False,
     config: ConfigOption = None,
     ffmpeg: FFmpegOption = None,
+    _verbose: VerboseOption = False,
 ) -> None:
     """Hold a finished video against its report: frames, duration, and what is coded in each clip's span.
 

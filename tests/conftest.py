@@ -17,6 +17,7 @@ pytest.register_assert_rewrite("golden", "reports")
 
 from answers import DATA, NOW, open_fetcher  # noqa: E402  after the line above, or golden's asserts say nothing
 from everyday import takes_long  # noqa: E402
+from golden import timeline  # noqa: E402
 from media import make_source  # noqa: E402
 from origin import Origin, open_origin  # noqa: E402
 from reports import file_mistakes, report_mistakes  # noqa: E402
@@ -142,3 +143,14 @@ async def fetcher() -> AsyncIterator[Fetcher]:
     """A fetcher over real sockets that asks once."""
     async with open_fetcher() as one:
         yield one
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a timeline of two clips, which is the current one."""
+    clips = [{"id": name, "video_id": "v", "start": 0, "duration": 0.5} for name in "ab"]
+    (tmp_path / "mix.json").write_text(json.dumps(timeline(clips, {"v": "v.mp4"}, path="mix.mp4")))
+    (tmp_path / "broken.json").write_text("{")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TERM", "xterm")
+    return tmp_path

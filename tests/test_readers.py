@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import traceback
 from array import array
 from collections.abc import AsyncIterator
 from fractions import Fraction
@@ -194,8 +195,10 @@ async def test_an_excerpt_that_outgrows_its_source_is_too_large(
 
 async def test_a_bug_in_a_reader_is_a_bug(hostile: Readers, tmp_path: Path) -> None:
     """It isn't taken for a fault of the source."""
-    with pytest.raises(ReaderBugError, match="NO SUCH KEY"):
+    with pytest.raises(ReaderBugError) as caught:
         await hostile.run(probe, named(tmp_path, "bug"))
+    assert "KeyError: 'NO SUCH KEY'" == str(caught.value)
+    assert "in hostile_probe" in "".join(traceback.format_exception(caught.value))
 
 
 async def test_nothing_is_done_that_is_not_on_the_list(tmp_path: Path) -> None:

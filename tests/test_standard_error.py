@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import trio
 from fakes import FakeCutter
-from golden import timeline
 
 from clipcut.cli import run
 from clipcut.errors import Reason, RenderError, SourceError
@@ -107,17 +106,6 @@ MODES = [
     pytest.param(True, ["--log-file", "log", "-q"], "words if odd", id="terminal-file-q"),
 ]
 FEW = [one for one in MODES if one.id in ("pipe", "pipe-console", "pipe-q", "pipe-file", "terminal", "terminal-json")]
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a timeline of two clips, which is the current one."""
-    clips = [{"id": name, "video_id": "v", "start": 0, "duration": 0.5} for name in "ab"]
-    (tmp_path / "mix.json").write_text(json.dumps(timeline(clips, {"v": "v.mp4"}, path="mix.mp4")))
-    (tmp_path / "broken.json").write_text("{")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TERM", "xterm")
-    return tmp_path
 
 
 def kinds(text: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ from clipcut.errors import Reason, RenderError, SourceError, raise_if_machine
 from clipcut.ffmpeg.probe import MediaInfo
 from clipcut.ffmpeg.process import STALL_S, child_environment, open_child
 from clipcut.ffmpeg.reader import READY, function_name
-from clipcut.ffmpeg.wire import Form, RubbishError, failure_from_plain, to_plain
+from clipcut.ffmpeg.wire import Form, RubbishError, failure_from_plain, printable, to_plain
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class EndedError(Exception):
 
 
 class ReaderBugError(Exception):
-    """What went wrong in a reader is a bug; the words are its traceback."""
+    """What went wrong in a reader is a bug; its own traceback goes along as a note, so that it is shown with ours."""
 
 
 def reader_argv(module: str = "clipcut.ffmpeg.reader") -> list[str]:
@@ -77,8 +77,10 @@ def take_answer(function: Callable[..., T], arguments: Sequence[object], line: b
     match said:
         case {"value": value}:
             return Form(tuple(paths_of(arguments))).read(get_type_hints(function)["return"], value)  # type: ignore[no-any-return]
-        case {"failed": "bug", "message": str(message)}:
-            raise ReaderBugError(message)
+        case {"failed": "bug", "message": str(message), "traceback": str(lines)}:
+            bug = ReaderBugError(printable(message))
+            bug.add_note("\n".join(["In the reader:", *(printable(line) for line in lines.splitlines())]))
+            raise bug
         case {"failed": str()}:
             raise failure_from_plain(said)
     raise RubbishError("neither a value nor a failure")

@@ -153,8 +153,9 @@ class _Reader:
             said = failure_to_plain(self._judged(exc))
         except MemoryError:
             said = failure_to_plain(SourceError(Reason.UNDECODABLE, "it takes more memory than a reader may have"))
-        except Exception:
-            said = {"failed": "bug", "message": traceback.format_exc()[-4000:]}
+        except Exception as exc:
+            words = f"{type(exc).__name__}: {exc}"
+            said = {"failed": "bug", "message": words[:1000], "traceback": traceback.format_exc()[-4000:]}
         self.say(json.dumps(said).encode("ascii") + b"\n")
 
     def _do(self, request: Any) -> object:

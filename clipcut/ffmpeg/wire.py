@@ -174,15 +174,16 @@ def failure_from_plain(plain: dict[str, Any]) -> Failure:
     try:
         match plain:
             case {"failed": "source", "reason": str(reason), "message": str(message)}:
-                return SourceError(Reason(reason), _printable(message))
+                return SourceError(Reason(reason), printable(message))
             case {"failed": "uncovered", "side": str(side), "is_sound": bool(is_sound)}:
                 return UncoveredError(Side(side), is_sound=is_sound)
             case {"failed": "render", "message": str(message)}:
-                return RenderError(_printable(message))
+                return RenderError(printable(message))
     except ValueError as exc:
         raise RubbishError("a reason that is none") from exc
     raise RubbishError("a failure that is none")
 
 
-def _printable(message: str) -> str:
+def printable(message: str) -> str:
+    """Return a reader's words as they may be shown: not too long, and nothing in them that a terminal obeys."""
     return _UNPRINTABLE.sub("?", message[:_LONGEST_MESSAGE])
