@@ -41,6 +41,7 @@ from clipcut.smart import Why
 from clipcut.sources.resolve import LocalPart, Looks, Part, Remote, RenewedError
 from clipcut.splice import Splicer
 from clipcut.timeline import Output
+from clipcut.used import used_of
 
 T = TypeVar("T")
 _PICTURE = re.compile(rb"frame:\d+ +pts:(-?\d+) ")
@@ -346,7 +347,7 @@ class FFmpegCutter:
             if sorted(found) == list(wanted):
                 words = f"{info.called}: the pictures in the clip's range came out of the decoder in another order"
             raise _OtherPicturesError(Reason.UNDECODABLE, words)
-        return cut
+        return attrs.evolve(cut, used=used_of(info, excerpt.pictures[0], excerpt.pictures[-1]))
 
     async def _fill(self, edit: Edit) -> CutFile:
         """Fill a slot with the placeholder clip; if that is missing or broken, with plain black and silence."""

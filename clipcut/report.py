@@ -121,6 +121,7 @@ def _clip(clip: ClipResult, trace_id: str, hashes: SpanHashes) -> dict[str, Any]
         "sound_hash": hashes.sound,
         "copied_frames": clip.copied_frames,
         "why_encoded": clip.why_encoded,
+        "used": _used(clip),
         "attempts": [
             {
                 "method": attempt.method,
@@ -132,6 +133,20 @@ def _clip(clip: ClipResult, trace_id: str, hashes: SpanHashes) -> dict[str, Any]
             }
             for attempt in clip.attempts
         ],
+    }
+
+
+def _used(clip: ClipResult) -> dict[str, Any] | None:
+    """Say what of which source an editor needs to have the same clip; None where nothing of a source is shown."""
+    rung, used = clip.rung, clip.used
+    if rung is None or used is None:
+        return None
+    return {
+        "method": rung.method,
+        "location": shown_source(rung.location, rung.method),
+        "fps": str(used.fps) if used.fps is not None else None,
+        "start_timecode": used.start_timecode,
+        "frames": {"first": used.frames[0], "end": used.frames[1]} if used.frames is not None else None,
     }
 
 

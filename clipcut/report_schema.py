@@ -22,6 +22,8 @@ AT_LEAST_ONE: Schema = {"type": "integer", "minimum": 1}
 NONE: Schema = {"const": 0}
 SECONDS: Schema = {"type": "number", "minimum": 0}
 ID: Schema = {"type": "string", "pattern": f"^{ID_PATTERN}$"}
+RATE: Schema = {"type": "string", "pattern": "^[1-9][0-9]*(/[1-9][0-9]*)?$"}
+TIMECODE: Schema = {"type": "string", "pattern": "^[0-9]{2}:[0-5][0-9]:[0-5][0-9][:;][0-9]{2,3}$"}
 MOMENT: Schema = {
     "type": "string",
     "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
@@ -35,6 +37,14 @@ _ENDS = {
     RenderStatus.INTERRUPTED: sorted(128 + number for number in SIGNALS),
 }
 """The exit codes of each status."""
+_SHOWS_A_SOURCE = {
+    Status.SUCCESS: True,
+    Status.FALLBACK_LOCAL: True,
+    Status.FALLBACK_PLACEHOLDER: False,
+    Status.FAILED: False,
+    Status.CANCELLED: False,
+}
+"""Whether a clip of each status shows anything of its source."""
 
 
 def _object(properties: Schema, **more: Any) -> Schema:
@@ -117,6 +127,21 @@ def _attempt() -> Schema:
     )
 
 
+def _used() -> Schema:
+    """Return the schema of what a clip used: frames ``[first, end)`` of its source, from its zero on, at ``fps``."""
+    frames = _object({"first": COUNT, "end": AT_LEAST_ONE})
+    return _object(
+        {
+            "method": {"enum": [str(Method.REMOTE), str(Method.LOCAL)]},
+            "location": TEXT,
+            "fps": _or_null(RATE),
+            "start_timecode": _or_null(TIMECODE),
+            "frames": _or_null(frames),
+        },
+        allOf=[_when("fps", None, {"frames": NULL})],
+    )
+
+
 def _clip() -> Schema:
     return _object(
         {
@@ -139,10 +164,15 @@ def _clip() -> Schema:
             "sound_hash": _or_null(_hex(32)),
             "copied_frames": COUNT,
             "why_encoded": _or_null(_one_of(Why)),
+            "used": _or_null(_used()),
             "attempts": {"type": "array", "items": _attempt()},
         },
         allOf=[
             _when("cached", True, {"parallel_slot": NULL}),
+            *(
+                _when("status", str(status), {"used": {"type": "object"} if is_shown else NULL})
+                for status, is_shown in _SHOWS_A_SOURCE.items()
+            ),
             _when("status", str(Status.SUCCESS), {"fallback_reason": NULL}),
             *(
                 _when("status", str(status), {"fallback_reason": _one_of(Reason)})
@@ -164,7 +194,7 @@ def _output() -> Schema:
             "bytes": AT_LEAST_ONE,
             "frames": AT_LEAST_ONE,
             "duration_s": SECONDS,
-            "fps": {"type": "string", "pattern": "^[1-9][0-9]*(/[1-9][0-9]*)?$"},
+            "fps": RATE,
             "sample_rate": AT_LEAST_ONE,
         }
     )

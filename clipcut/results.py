@@ -7,8 +7,9 @@ from pathlib import Path
 import attrs
 
 from clipcut.errors import Reason
-from clipcut.plan import Edit, Method
+from clipcut.plan import Edit, Method, Rung
 from clipcut.smart import Why
+from clipcut.used import Used, joined
 
 
 class Status(enum.StrEnum):
@@ -70,6 +71,7 @@ class CutFile:
         frames, samples: How many output frames it has, and how many samples per channel it stands for.
         is_copied: Whether its pictures are the source's own.
         why_encoded: Why they are not, in a render that copies where it can; None elsewhere.
+        used: Which frames of its source it shows; None for a placeholder.
     """
 
     video: Path
@@ -78,6 +80,7 @@ class CutFile:
     samples: int
     is_copied: bool = False
     why_encoded: Why | None = None
+    used: Used | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -111,6 +114,19 @@ class ClipResult:
     def why_encoded(self) -> Why | None:
         """Why nothing of it was copied, in a render that copies where it can."""
         return next((piece.why_encoded for piece in self.cut if piece.why_encoded is not None), None)
+
+    @property
+    def used(self) -> Used | None:
+        """Which frames of its source it shows; None where it has none."""
+        return joined([piece.used for piece in self.cut])
+
+    @property
+    def rung(self) -> Rung | None:
+        """The rung that held; None if none did. Each rung that was tried left one attempt."""
+        if not self.cut or not self.attempts:
+            return None
+        is_filled = self.attempts[-1].method is Method.PLACEHOLDER
+        return self.edit.ladder[-1 if is_filled else len(self.attempts) - 1]
 
     @property
     def fallback_reason(self) -> Reason | None:

@@ -35,6 +35,7 @@ from clipcut.plan import Edit, Method
 from clipcut.results import CutFile
 from clipcut.smart import Why
 from clipcut.timeline import Output
+from clipcut.used import used_of
 
 T = TypeVar("T")
 _PICTURE = re.compile(rb"frame:\d+ +pts:(-?\d+) ")
@@ -140,7 +141,8 @@ class Splicer:
     async def _pieces(self, edit: Edit, info: MediaInfo, copied: Copied, sound: Sound | None) -> tuple[CutFile, ...]:
         fps, end = self.output.fps, copied.first + copied.frames
         await self._prove(edit, info, copied, sound)
-        pieces = [CutFile(self._path(edit, COPY, "mov"), None, copied.frames, 0, is_copied=True)]
+        used = used_of(info, *copied.shown)
+        pieces = [CutFile(self._path(edit, COPY, "mov"), None, copied.frames, 0, is_copied=True, used=used)]
         if copied.first:
             pieces.insert(0, await self.cut_edge(edge_of(edit, fps, 0, copied.first, HEAD), info.path))
         if end < edit.slot.frames:

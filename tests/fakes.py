@@ -13,6 +13,15 @@ from clipcut.plan import Edit, Method, Plan, Rung, Slot
 from clipcut.results import ClipResult, CutFile
 from clipcut.settings import Settings
 from clipcut.timeline import Clip, Output
+from clipcut.used import Used
+
+
+def make_cut(edit: Edit, method: Method) -> CutFile:
+    """Make what a cutter would give: nothing is on disk."""
+    used = Used(fps=Fraction(30), start_timecode=None, frames=(0, edit.slot.frames))
+    name = Path(f"{edit.index}.mov")
+    is_filled = method is Method.PLACEHOLDER
+    return CutFile(name, None, edit.slot.frames, edit.slot.samples, used=None if is_filled else used)
 
 
 @attrs.define
@@ -40,7 +49,7 @@ class FakeCutter:
         if rung.method in self.gone.get(edit.name, ()):
             raise SourceError(Reason.MISSING_FILE, "gone")
         if (edit.name, rung.method) in self.finished:
-            return (CutFile(Path(f"{edit.index}.mov"), None, edit.slot.frames, edit.slot.samples),)
+            return (make_cut(edit, rung.method),)
         return ()
 
     async def cut(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
@@ -55,7 +64,7 @@ class FakeCutter:
             self.at_work -= 1
         if (error := self.outcomes.get((edit.name, rung.method))) is not None:
             raise SourceError(error.reason, str(error)) if isinstance(error, SourceError) else error
-        return (CutFile(Path(f"{edit.index}.mov"), None, edit.slot.frames, edit.slot.samples),)
+        return (make_cut(edit, rung.method),)
 
 
 @attrs.define

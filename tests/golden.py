@@ -105,12 +105,26 @@ def assert_picture(
     rendered: Rendered, document: Mapping[str, Any], media: Mapping[str, Numbered], **reading: Any
 ) -> int:
     """Assert that every frame of the output is the right one; return how many were looked at."""
+    assert_used(rendered, document, media)
     wanted = wanted_frames(document, media)
     found = read_frames(rendered.output, **reading)
     wrong = [(n, a, b) for n, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b]
 
     assert (len(wanted), []) == (len(found), wrong[:5])
     return len(found)
+
+
+def assert_used(rendered: Rendered, document: Mapping[str, Any], media: Mapping[str, Numbered]) -> None:
+    """Assert that the report names the frames of each source that are shown, by its rate."""
+    wanted = wanted_frames(document, media)
+    expected, found = {}, {}
+    for clip, (first, frames) in zip(rendered.report.get("clips", ()), slots(document), strict=False):
+        source, codes = media.get(clip["video_id"]), [code for code in wanted[first : first + frames] if code]
+        if source is not None and codes and clip["status"] in ("success", "fallback-local"):
+            reach = {"first": codes[0].frame, "end": codes[-1].frame + 1}
+            expected[clip["id"]] = (str(source.fps), reach)
+            found[clip["id"]] = (clip["used"]["fps"], clip["used"]["frames"])
+    assert expected == found
 
 
 def assert_clicks(rendered: Rendered, document: Mapping[str, Any], *, ffmpeg: str, silent: Sequence[str] = ()) -> float:

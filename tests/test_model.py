@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 import trio
-from fakes import Recorder, make_plan
+from fakes import Recorder, make_cut, make_plan
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -106,7 +106,7 @@ class Desk:
             return ()
         if (error := ENDS[work.end]()) is not None:
             raise error
-        return (CutFile(Path(f"{edit.index}.mov"), None, edit.slot.frames, edit.slot.samples),)
+        return (make_cut(edit, edit.ladder[work.key[1]].method),)
 
 
 @attrs.define

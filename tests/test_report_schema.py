@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import make_plan
+from fakes import make_cut, make_plan
 from jsonschema import Draft202012Validator
 from reports import VALIDATOR, file_mistakes, report_mistakes
 
@@ -50,7 +50,13 @@ def make_report(status: RenderStatus, exit_code: int, *fates: tuple[Status, tupl
     plan = make_plan(*["v"] * len(fates), ladder=LADDER)
     is_done = status in (RenderStatus.COMPLETE, RenderStatus.DEGRADED)
     clips = tuple(
-        ClipResult(edit=edit, status=fate, attempts=attempts, parallel_slot=0 if attempts else None)
+        ClipResult(
+            edit=edit,
+            status=fate,
+            attempts=attempts,
+            parallel_slot=0 if attempts else None,
+            cut=(make_cut(edit, attempts[-1].method),) if attempts and attempts[-1].outcome is Outcome.OK else (),
+        )
         for edit, (fate, attempts) in zip(plan.edits, fates, strict=True)
     )
     hashes = tuple(SpanHashes("0" * 32, "1" * 32) for _ in clips)
@@ -124,6 +130,14 @@ def test_report_schema_when_a_signal_ended_it(exit_code: int) -> None:
         pytest.param("clips.0.label", "the chorus", id="label"),
         pytest.param("clips.0.start", 12.5, id="decimal-start"),
         pytest.param("clips.0.attempts", [], id="no-attempt"),
+        pytest.param("clips.0.used.start_timecode", "01:00:00;02", id="timecode"),
+        pytest.param("clips.0.used.frames", None, id="no-frames"),
+        pytest.param("clips.0.used.fps", "30000/1001", id="fps"),
+        pytest.param(
+            "clips.0.used",
+            {"method": "local", "location": "/a.png", "fps": None, "start_timecode": None, "frames": None},
+            id="still",
+        ),
         pytest.param("config.rate_limit.value", 2, id="whole-rate"),
         pytest.param("config.rate_limit.value", None, id="no-rate"),
         pytest.param("config.max_placeholders.value", "5%", id="share"),
@@ -183,7 +197,9 @@ def values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def test_report_schema_when_a_value_has_another_kind() -> None:
     """A text is no number, a number no text, a count is not negative; null is only where the contract has it."""
-    nullable = {"label", "parallel_slot", "message", "ffmpeg"} | {o.name for o in OPTIONS if o.default is None}
+    nullable = {"label", "parallel_slot", "message", "ffmpeg", "start_timecode"} | {
+        o.name for o in OPTIONS if o.default is None
+    }
     fractions = {option.name for option in OPTIONS if option.kind == (int, float)}
     passed = []
     for path, value in values(DEGRADED):
@@ -232,6 +248,17 @@ def test_report_schema_when_a_value_has_another_kind() -> None:
         pytest.param(COMPLETE, "clips.0.fallback_reason", "http_404", id="success-with-reason"),
         pytest.param(COMPLETE, "clips.1.fallback_reason", None, id="fallback-without-reason"),
         pytest.param(COMPLETE, "clips.1.fallback_reason", "http_418", id="unknown-reason"),
+        pytest.param(COMPLETE, "clips.0.used", None, id="success-of-nothing"),
+        pytest.param(DEGRADED, "clips.1.used", None, id="fallback-of-nothing"),
+        pytest.param(DEGRADED, "clips.2.used", COMPLETE["clips"][0]["used"], id="placeholder-of-something"),
+        pytest.param(FAILED, "clips.0.used", COMPLETE["clips"][0]["used"], id="failed-with-something"),
+        pytest.param(COMPLETE, "clips.0.used.method", "placeholder", id="used-placeholder"),
+        pytest.param(COMPLETE, "clips.0.used.fps", None, id="frames-without-rate"),
+        pytest.param(COMPLETE, "clips.0.used.fps", "0", id="no-rate"),
+        pytest.param(COMPLETE, "clips.0.used.fps", "29.97", id="decimal-rate"),
+        pytest.param(COMPLETE, "clips.0.used.start_timecode", "1:00:00:00", id="short-timecode"),
+        pytest.param(COMPLETE, "clips.0.used.start_timecode", "01:60:00:00", id="no-minute"),
+        pytest.param(COMPLETE, "clips.0.used.frames.end", 0, id="no-frame"),
         pytest.param(COMPLETE, "clips.0.attempts.0.method", "cache", id="unknown-method"),
         pytest.param(COMPLETE, "clips.0.attempts.0.outcome", "fine", id="unknown-outcome"),
         pytest.param(COMPLETE, "clips.0.attempts.0.reason", "disk", id="ok-with-reason"),
@@ -287,7 +314,7 @@ def test_wrong_reports_are_noticed_when_a_render_makes_one(wrong_reports: list[s
     noticed, left = list(wrong_reports), file_mistakes(tmp_path)
     wrong_reports.clear()
     (tmp_path / "mix.report.json").unlink()
-    wrong = ("$.exit_code", "$.output", "$.clips[0].picture_hash", "$.clips[0].sound_hash")
+    wrong = ("$.exit_code", "$.output", "$.clips[0].picture_hash", "$.clips[0].sound_hash", "$.clips[0].used")
     assert len(wrong) == len(noticed) == len(left)
     assert [] == [what for what in left if not any(where in what for where in wrong)]
 

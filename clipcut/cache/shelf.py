@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +16,7 @@ from clipcut.digest import digest, known_address
 from clipcut.plan import Edit
 from clipcut.results import CutFile
 from clipcut.smart import Why
+from clipcut.used import Used
 
 if TYPE_CHECKING:
     from clipcut.sources.segments.stage import Item  # the network: a light start
@@ -79,6 +81,7 @@ class Shelf:
                     "has_sound": piece.sound is not None,
                     "is_copied": piece.is_copied,
                     "why_encoded": piece.why_encoded,
+                    "used": _used_facts(piece.used),
                 }
             )
         await self.put("clips", clip_key(edit, identity, self.recipe), files, {"pieces": facts}, is_durable=True)
@@ -132,8 +135,23 @@ def _pieces(facts: Mapping[str, Any], place: Callable[[str], Path]) -> tuple[Cut
             int(piece["samples"]),
             is_copied=bool(piece["is_copied"]),
             why_encoded=Why(piece["why_encoded"]) if piece["why_encoded"] is not None else None,
+            used=_used(piece["used"]),
         )
         for number, piece in enumerate(facts["pieces"])
+    )
+
+
+def _used_facts(used: Used | None) -> dict[str, Any] | None:
+    return attrs.asdict(used) | {"fps": str(used.fps) if used.fps is not None else None} if used is not None else None
+
+
+def _used(facts: Mapping[str, Any]) -> Used:
+    """Read what ``_used_facts`` returned."""
+    fps, frames = facts["fps"], facts["frames"]
+    return Used(
+        fps=Fraction(fps) if fps is not None else None,
+        start_timecode=facts["start_timecode"],
+        frames=(int(frames[0]), int(frames[1])) if frames is not None else None,
     )
 
 

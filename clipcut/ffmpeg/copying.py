@@ -49,12 +49,14 @@ class Copied:
         why: Why nothing was; None if something was.
         first: The clip's first frame that was.
         frames: How many were.
+        shown: When the first and the last picture that were begin, in ticks of the source.
         sound_shift: By how many seconds the times in the sound's file are later than the source's; None for no sound.
     """
 
     why: Why | None = None
     first: int = attrs.field(default=0, validator=attrs.validators.ge(0))
     frames: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    shown: tuple[int, int] = (0, 0)
     sound_shift: Fraction | None = None
 
 
@@ -84,7 +86,8 @@ def copy_clip(
         heard = copy(info, found, need, wish.fps, target, sound, check)
     except NotCopiedError as exc:
         return Copied(why=exc.why)
-    return Copied(first=found.copy.first, frames=len(found.copy.places), sound_shift=heard)
+    shown = min(found.times), max(found.times)
+    return Copied(first=found.copy.first, frames=len(found.copy.places), shown=shown, sound_shift=heard)
 
 
 def _in_slot(form: Form, slot: int) -> Form:

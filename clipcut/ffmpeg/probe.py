@@ -20,6 +20,7 @@ from clipcut.ffmpeg.need import There
 from clipcut.ffmpeg.orientation import Orientation
 from clipcut.ffmpeg.picture_times import First, first_picture
 from clipcut.ffmpeg.pyav import exact, open_input
+from clipcut.ffmpeg.timecode import Timecode, start_timecode
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -76,6 +77,7 @@ class VideoInfo:
         is_tagged: Whether more is said of the picture that a container may say of all: light levels, 3D; as above.
         has_alpha_layer: Whether what is transparent is coded beside the picture, as in WebM: only ``ALPHA_DECODERS``
             see it; as above.
+        rate: Frames a second, on average; None if unknown.
     """
 
     index: int
@@ -98,6 +100,7 @@ class VideoInfo:
     crop: Crop = UNCROPPED
     is_tagged: bool = False
     has_alpha_layer: bool = False
+    rate: Fraction | None = None
 
     def shown_as(self, other: "VideoInfo") -> "VideoInfo":
         """Return what is known of it, and of how it is to be shown what is known of another piece of its source."""
@@ -175,6 +178,7 @@ class MediaInfo:
         is_piece: Whether it was put together for one clip: read from its begin, and gone soon.
         seams: Where in the file the segments begin that it was put together from, in bytes.
         has_bytes: Tells whether the bytes ``[first, end)`` of it are there; None if all of them are.
+        timecode: That of its first frame; None if it says none.
     """
 
     path: Path
@@ -190,6 +194,7 @@ class MediaInfo:
     is_piece: bool = False
     seams: tuple[int, ...] = ()
     has_bytes: There | None = attrs.field(default=None, eq=False)
+    timecode: Timecode | None = None
 
     @property
     def called(self) -> str:
@@ -364,6 +369,7 @@ def _video_info(container: "InputContainer", path: Path) -> tuple[VideoInfo, boo
         is_still=container.format.name in [name for _, name in _STILLS],
         is_untimed=is_untimed,
         delay=delay,
+        rate=rate,
     )
     return video, is_sure
 
@@ -398,6 +404,7 @@ def probe(path: Path) -> MediaInfo:
             video=video,
             audio=audio,
             is_zero_sure=is_sure,
+            timecode=start_timecode(container, container.streams[video.index]),
         )
 
 
