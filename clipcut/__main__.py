@@ -5,6 +5,16 @@ import signal
 import sys
 
 
+def _insist_on_utf8() -> None:
+    """Begin once more in UTF-8 mode where file names could only have ASCII letters.
+
+    Python does so by itself in the locale ``POSIX``, unless it was told not to (``PYTHONUTF8=0``).
+    """
+    is_told = sys.orig_argv[1:3] == ["-X", "utf8"]
+    if sys.getfilesystemencoding() == "ascii" and sys.executable and not is_told:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606  the same program
+
+
 def _leave_at_signals() -> None:
     """End at once with the right code while there is little to clean up; what was ignored at start stays ignored."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -21,6 +31,7 @@ def _leave(number: int, _: object) -> None:
 
 def main() -> None:
     """Run the command line; ``--version`` alone answers without loading it."""
+    _insist_on_utf8()
     _leave_at_signals()
     from clipcut.streams import finish_stdout, open_missing  # noqa: PLC0415
 

@@ -6,13 +6,13 @@ from typing import Annotated
 import trio
 import typer
 
-from clipcut.commands import ConfigOption, PlainCommand, VerboseOption
+from clipcut.commands import ConfigOption, PlainCommand, VerboseOption, command_settings
 from clipcut.errors import ClipcutError
-from clipcut.inputs import read_settings
 from clipcut.jsonout import document_text
 from clipcut.settings import Settings
 from clipcut.streams import say
 from clipcut.summary import count_text
+from clipcut.user_folders import why_no_cache
 
 CacheDirOption = Annotated[
     str | None,
@@ -23,7 +23,7 @@ cache_app = typer.Typer(name="cache", help="Look into the cache of finished clip
 
 
 def _settings(config: str | None, cache_dir: str | None) -> Settings:
-    return read_settings(config, cache_dir=cache_dir)
+    return command_settings(config, cache_dir=cache_dir)
 
 
 @cache_app.command("info", cls=PlainCommand, epilog="Example:\n\n  clipcut cache info --json")
@@ -37,12 +37,17 @@ def info_command(
     from clipcut.cache.place import cache_info, cache_root  # noqa: PLC0415  a light start
 
     settings = _settings(config, cache_dir)
-    info = cache_info(cache_root(settings))
+    root = cache_root(settings)
+    info = cache_info(root)
     if as_json:
-        facts = {"path": str(info.root), "clips": info.clips, "segments": info.segments, "bytes": info.size}
+        path = str(root) if root is not None else None
+        facts = {"path": path, "clips": info.clips, "segments": info.segments, "bytes": info.size}
         say(document_text(facts | {"limit": settings.cache_size}))
         return
-    say(f"{info.root}")
+    if root is None:
+        say(f"there is no cache: {why_no_cache()}")
+        return
+    say(f"{root}")
     say(f"{count_text(info.clips, 'finished clip')}, {count_text(info.segments, 'segment')} for unfinished ones")
     say(f"{info.size / 1e6:.1f} MB of {settings.cache_size / 1e6:.1f} MB")
 
@@ -64,6 +69,9 @@ def clear_command(
     from clipcut.cache.place import cache_info, cache_root, clear_cache  # noqa: PLC0415
 
     root = cache_root(_settings(config, cache_dir))
+    if root is None:
+        say(f"there is no cache to clear: {why_no_cache()}")
+        return
     info = cache_info(root)
     try:
         if _was_made(root):

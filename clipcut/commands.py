@@ -23,6 +23,7 @@ from clipcut.signals import until_signalled
 from clipcut.streams import say, tell
 from clipcut.summary import count_text, plan_document, plan_lines
 from clipcut.timeline import clips_per_video
+from clipcut.user_folders import why_no_settings
 
 GENERAL = "General"
 
@@ -60,6 +61,14 @@ class PlainCommand(TyperCommand):
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words after the command's name."""
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+
+def command_settings(config: str | None, **flags: Any) -> Settings:
+    """Read the settings of a command that logs nothing; say on standard error where the user's can't be looked for."""
+    settings = read_settings(config, **flags)
+    if settings.lacks_users:
+        tell(f"warning: {why_no_settings()}")
+    return settings
 
 
 def check_command(timeline: TimelineArgument, index_id: IndexOption = None, _verbose: VerboseOption = False) -> None:
@@ -109,7 +118,7 @@ def plan_command(
     found = None
     if needs_network(plan) and not offline:
         refuse_bad_variables(document, timeline)
-        seen = trio.run(look_ahead, plan, read_settings(config))
+        seen = trio.run(look_ahead, plan, command_settings(config))
         if isinstance(seen, int):
             raise typer.Exit(seen)
         found = seen
@@ -134,7 +143,7 @@ def schema_command(
 
 def doctor_command(config: ConfigOption = None, ffmpeg: FFmpegOption = None, _verbose: VerboseOption = False) -> None:
     """Look at this machine: FFmpeg, encoders, folders, open files, cores; and render a little to be sure."""
-    raise typer.Exit(trio.run(_examine, read_settings(config, ffmpeg=ffmpeg)))
+    raise typer.Exit(trio.run(_examine, command_settings(config, ffmpeg=ffmpeg)))
 
 
 async def _examine(settings: Settings) -> int:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from clipcut.commands import ConfigOption, PlainCommand, VerboseOption
+from clipcut.commands import ConfigOption, PlainCommand, VerboseOption, command_settings
 from clipcut.config import change_file, file_to_change, settings_document, settings_lines, winning_variable
-from clipcut.inputs import current_folder, read_settings
+from clipcut.inputs import current_folder
 from clipcut.jsonout import document_text
 from clipcut.streams import say, tell
 
@@ -28,7 +28,7 @@ def show_command(
     _verbose: VerboseOption = False,
 ) -> None:
     """Show every setting with its value and where it came from: default, file or environment."""
-    settings = read_settings(config)
+    settings = command_settings(config)
     if as_json:
         say(document_text(settings_document(settings)))
         return

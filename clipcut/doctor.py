@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 import trio
 
+from clipcut.cache.place import cache_root
 from clipcut.errors import ClipcutError
 from clipcut.events import Listeners
 from clipcut.failures import is_bug
@@ -22,6 +23,7 @@ from clipcut.plan import build_plan
 from clipcut.preflight import placeholder_path, prepare
 from clipcut.results import RenderStatus
 from clipcut.settings import Settings
+from clipcut.user_folders import why_no_cache
 
 
 @attrs.frozen
@@ -47,6 +49,8 @@ def _look_around(settings: Settings) -> Iterator[Finding]:
         "open files", f"{files} allowed, {needed} needed at --concurrency {settings.max_parallelism}", files >= needed
     )
     yield Finding("settings file", str(settings.config_path or "none"))
+    cache = cache_root(settings)
+    yield Finding("cache", str(cache) if cache is not None else f"none: {why_no_cache()}")
     yield _folder("current folder", Path.cwd())
     if settings.work_dir is not None:
         yield _folder("work folder", Path(settings.work_dir))

@@ -37,6 +37,7 @@ from clipcut.results import Fetched, OutputFacts, RenderResult, RenderStatus, St
 from clipcut.room import look_for_room, needs_of
 from clipcut.settings import Settings
 from clipcut.sources.twelvelabs_key import open_key_file
+from clipcut.user_folders import why_no_cache
 
 if TYPE_CHECKING:
     from clipcut.network.fetch import Fetcher
@@ -164,8 +165,10 @@ class Render:
         """Give the cache of finished clips; None where it isn't wanted, or can't be used, which is a warning."""
         async with contextlib.AsyncExitStack() as stack:
             shelf = None
-            if self.job.uses_cache:
-                root = cache_root(self.settings)
+            root = cache_root(self.settings) if self.job.uses_cache else None
+            if self.job.uses_cache and root is None:
+                self.listener.warning("cache.unavailable", f"nothing is kept for later renders: {why_no_cache()}")
+            if root is not None:
                 try:
                     store = await stack.enter_async_context(open_store(root, self.settings.cache_size))
                 except OSError as exc:

@@ -35,6 +35,7 @@ from clipcut.signals import hear_no_hangup, until_signalled
 from clipcut.streams import writer_of
 from clipcut.summary import summary_lines
 from clipcut.textfile import Textfile, open_textfile
+from clipcut.user_folders import why_no_settings
 
 LOCK_GLANCE_S = 0.1
 """How often a lock that somebody else holds is tried, in seconds."""
@@ -128,6 +129,8 @@ class Session:
             max_parallelism=settings.max_parallelism,
             per_video_limit=settings.per_video_limit,
         )
+        if settings.lacks_users:
+            self.logger.warning("render.no_user_settings", message=why_no_settings())
 
     def _conclude(self, steps: Render, result: RenderResult) -> None:
         self._write_report(result, steps.settings)

@@ -13,6 +13,7 @@ import attrs
 from clipcut.errors import Mistake, SettingsError
 from clipcut.files import is_regular_file
 from clipcut.options import OPTIONS, Option, PlaceholderLimit, plain, unknown_keys, value_of, written_value
+from clipcut.user_folders import user_config_folder
 
 
 class Origin(enum.StrEnum):
@@ -83,6 +84,11 @@ class Settings:
     in_file: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
     candidates: tuple[Path, ...] = ()
 
+    @property
+    def lacks_users(self) -> bool:
+        """Whether no settings file was found, and the user's could not be looked for."""
+        return self.config_path is None and user_config_folder() is None
+
     def described(self) -> dict[str, dict[str, object]]:
         """Return each value with its origin, as the report's ``config`` shows it."""
         values = {option.name: getattr(self, option.name) for option in OPTIONS}
@@ -108,9 +114,8 @@ def config_candidates(flag: str | None, environ: Mapping[str, str], cwd: Path) -
     """Return where the settings file may be, in the order of their weight; one that is named is the only one."""
     if named := flag or environ.get(CONFIG_VARIABLE):
         return (cwd / named,)
-    import platformdirs  # noqa: PLC0415  a light start
-
-    return cwd / CONFIG_NAME, platformdirs.user_config_path("clipcut") / CONFIG_NAME
+    of_user = user_config_folder()
+    return (cwd / CONFIG_NAME, *([of_user / CONFIG_NAME] if of_user is not None else []))
 
 
 def first_found(candidates: Sequence[Path]) -> Path | None:

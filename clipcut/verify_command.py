@@ -7,11 +7,11 @@ from typing import Annotated
 import trio
 import typer
 
-from clipcut.commands import ConfigOption, FFmpegOption, VerboseOption
+from clipcut.commands import ConfigOption, FFmpegOption, VerboseOption, command_settings
 from clipcut.errors import Mistake, SettingsError
 from clipcut.ffmpeg.tools import find_ffmpeg, inspect_ffmpeg
 from clipcut.files import is_regular_file
-from clipcut.inputs import current_folder, read_settings
+from clipcut.inputs import current_folder
 from clipcut.jsonout import document_text
 from clipcut.report import default_report_path
 from clipcut.reported import Reported, read_reported
@@ -44,7 +44,7 @@ def verify_command(
     if not is_regular_file(path):
         raise SettingsError("There is nothing to look at:", [Mistake(output, "is no file")])
     reported = read_reported(current_folder() / name, name)
-    verdict = trio.run(_hold, path, reported, read_settings(config, ffmpeg=ffmpeg))
+    verdict = trio.run(_hold, path, reported, command_settings(config, ffmpeg=ffmpeg))
     if isinstance(verdict, int):
         raise typer.Exit(verdict)
     if as_json:

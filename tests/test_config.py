@@ -26,7 +26,7 @@ BAD_FILE = 'max_paralelism = 3\njob = 5\nlog_format = "xml"\n'
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, empty; the user has no settings file."""
-    monkeypatch.setattr("platformdirs.user_config_path", lambda name: tmp_path / "user" / name)
+    monkeypatch.setattr("clipcut.settings.user_config_folder", lambda: tmp_path / "user" / "clipcut")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "here"

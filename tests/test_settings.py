@@ -316,7 +316,7 @@ def test_read_config_when_empty(tmp_path: Path) -> None:
 @pytest.fixture
 def user_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's own settings file, which is there."""
-    monkeypatch.setattr("platformdirs.user_config_path", lambda name: tmp_path / "user" / name)
+    monkeypatch.setattr("clipcut.settings.user_config_folder", lambda: tmp_path / "user" / "clipcut")
     return written(tmp_path / "user" / "clipcut" / CONFIG_NAME, "")
 
 

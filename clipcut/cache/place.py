@@ -10,6 +10,7 @@ import trio
 from clipcut.cache.store import KINDS, Store, entries_below
 from clipcut.files import sweep_folders, work_folder
 from clipcut.settings import Settings
+from clipcut.user_folders import user_cache_folder
 
 _OWN = "clipcut-cache-1"
 _WORK = "work"
@@ -17,13 +18,10 @@ _TAG = "CACHEDIR.TAG"
 _SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55\n# Finished clips, kept by clipcut. They can be removed.\n"
 
 
-def cache_root(settings: Settings) -> Path:
-    """Return the folder that holds the cache; it need not be there."""
-    if settings.cache_dir is not None:
-        return Path(settings.cache_dir) / _OWN
-    import platformdirs  # noqa: PLC0415  a light start
-
-    return platformdirs.user_cache_path("clipcut") / _OWN
+def cache_root(settings: Settings) -> Path | None:
+    """Return the folder that holds the cache, which need not be there; None if there is no place for one."""
+    folder = Path(settings.cache_dir) if settings.cache_dir is not None else user_cache_folder()
+    return folder / _OWN if folder is not None else None
 
 
 def _make(root: Path) -> Path:
@@ -50,18 +48,21 @@ async def open_store(root: Path, limit: int) -> AsyncIterator[Store]:
 
 @attrs.frozen
 class CacheInfo:
-    """What a cache holds: finished clips, segments that unfinished ones still need, and the bytes of both."""
+    """What a cache holds: finished clips, segments that unfinished ones still need, and the bytes of both.
 
-    root: Path
+    ``root`` is None where there is no place for one.
+    """
+
+    root: Path | None
     clips: int
     segments: int
     size: int
 
 
-def cache_info(root: Path) -> CacheInfo:
-    """Look into a cache."""
+def cache_info(root: Path | None) -> CacheInfo:
+    """Look into a cache; where there is no place for one, it holds nothing."""
     counts, size = dict.fromkeys(KINDS, 0), 0
-    for entry in entries_below(root):
+    for entry in entries_below(root) if root is not None else ():
         counts[entry.path.parent.parent.name] += 1
         size += entry.size
     return CacheInfo(root, counts["clips"], counts["segments"], size)
