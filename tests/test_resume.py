@@ -12,15 +12,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-from golden import Numbered, Rendered, assert_picture, timeline
+import trio
+import trio.testing
+from golden import Numbered, Rendered, assert_picture, render, timeline
 from media import make_source
-from origin import Origin, Reply
+from origin import Origin, Reply, Seen
 from packaged import encrypt, package, read_segments, serving
 from real import poll
 from reports import read_report
@@ -261,23 +263,53 @@ def encrypt_all(folder: Path) -> None:
     playlist.write_text(playlist.read_text().replace("#EXTINF", f"{tag}#EXTINF", 1))
 
 
-def test_what_was_late_is_made_by_the_next_render(tmp_path: Path, site: Site, packaged: str) -> None:
-    """After a deadline; what was finished by then is found, and its placeholders are gone."""
-    (tmp_path / "work").mkdir()
+class StandingClock:
+    """A clock by which no time goes by but what ``go_on`` adds, whatever the machine is busy with."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let Trio go by it from now on, in whatever is run until the patch is undone."""
+        self._clock = trio.testing.MockClock()
+        self._token: trio.lowlevel.TrioToken | None = None
+        run = trio.run
+
+        def by_this_clock(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+            async def main() -> Any:
+                self._token = trio.lowlevel.current_trio_token()
+                return await function(*arguments)
+
+            return run(main, clock=self._clock)
+
+        monkeypatch.setattr(trio, "run", by_this_clock)
+
+    def go_on(self, seconds: float) -> None:
+        """Let time go by; may be called from any thread."""
+        assert self._token is not None
+        self._token.run_sync_soon(self._clock.jump, seconds)
+
+
+def test_what_was_late_is_made_by_the_next_render(
+    tmp_path: Path, site: Site, packaged: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a deadline, which comes as the second clip waits; the first is found then, and no placeholder is left."""
     shutil.copytree(site.source.parent / "www" / VIDEOS[0], tmp_path / "www")
     with serving(tmp_path / "www") as origin:
-        origin.script("/s008.ts", Reply(hang=True), Reply())
         clips = [{"video_id": "h0", "start": start, "duration": 0.4} for start in (0.3, 8.3)]
-        document = timeline(clips, {"h0": f"{origin.url}/index.m3u8"}, path="mix.mp4", width=160, height=90)
-        (tmp_path / "mix.json").write_text(json.dumps(document))
-        with start(tmp_path, "--deadline", "4") as process:
-            assert 3 == process.wait(60)
-        with start(tmp_path) as process:
-            assert 0 == process.wait(60)
+        document = timeline(clips, {"h0": f"{origin.url}/index.m3u8"}, width=160, height=90)
+        with monkeypatch.context() as patch:
+            clock = StandingClock(patch)
 
-    report = read_report(tmp_path / "mix.report.json")
-    assert [True, False] == [clip["cached"] for clip in report["clips"]]
-    assert_picture(Rendered(0, tmp_path / "mix.mp4", report), document, MEDIA, ffmpeg=packaged)
+            def be_late(_: Seen) -> Reply:
+                clock.go_on(5)
+                return Reply(hang=True)
+
+            origin.script("/s008.ts", be_late, Reply())
+            late = render(tmp_path, document, "--deadline", "4", "--concurrency", "1", ffmpeg=packaged)
+        rendered = render(tmp_path, document, ffmpeg=packaged)
+
+    assert (3, [None, "deadline"]) == (late.exit_code, [clip["fallback_reason"] for clip in late.report["clips"]])
+    assert [True, False] == [clip["cached"] for clip in rendered.report["clips"]]
+    assert 0 == rendered.exit_code
+    assert_picture(rendered, document, MEDIA, ffmpeg=packaged)
 
 
 def test_two_renders_over_one_cache_are_both_right_though_they_are_killed(
