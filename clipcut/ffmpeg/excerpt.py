@@ -35,6 +35,12 @@ SEEK_BACK = (Fraction(1, 2), Fraction(4), Fraction(30))
 _BEYOND = Fraction(1)
 """Seconds after the clip that are decoded too where packets don't say when they are shown: their order is another."""
 
+_RESTART = Fraction(1)
+"""A clock that runs back by so many seconds begins again: another recording was put behind the first."""
+
+_JUMP = Fraction(5)
+"""No transport or program stream holds a picture for so many seconds: 0.7 are allowed between two times of it."""
+
 SOUND_LAG = Fraction(10)
 """Sound that is missing this many seconds after its picture in the file isn't waited for."""
 
@@ -107,6 +113,8 @@ class _Search:
         """Where in the file the excerpt's keyframe and the last video packet that was seen begin; -1 if unknown."""
         self.has_sound = False
         self.is_odd = False
+        self.restart: Fraction | None = None
+        self.jump: tuple[Fraction, Fraction] | None = None
         self.rows: list[Row] | None = [] if is_numbered else None
         """What the packets of a numbered excerpt say of their times."""
 
@@ -193,6 +201,7 @@ class _Search:
         # some muxers write all times of decoding too late: until then pictures of the clip may come
         self._late = max(self._late, dts - pts)
         dts -= self._late
+        self._watch_clock(pts, dts)
         self._dts = dts
         if dts > self._last_tick or self._keyframe is None or pts < self._keyframe:
             return  # beyond the clip, before its keyframe, or a picture that leads the keyframe and lacks its reference
@@ -204,6 +213,14 @@ class _Search:
         if pts <= self._last_tick:  # else it is needed only if a picture of the clip comes after it
             self._writers.write_all(self._later)
             self._later.clear()
+
+    def _watch_clock(self, pts: int, dts: int) -> None:
+        """Note where the source's clock begins again, or jumps while a picture of the clip is on display."""
+        if self._dts is not None and dts < self._dts - _RESTART / self._tick:
+            self.restart = self._dts * self._tick
+        if self._dts is not None and dts > self._dts + _JUMP / self._tick and self._dts <= self._last_tick:
+            is_shown = pts > self._first_tick and self._keyframe is not None
+            self.jump = (self._dts * self._tick, dts * self._tick) if is_shown else self.jump
 
     def _take_hidden(self, packet: "Packet") -> None:
         """Take a picture that an edit list hides: its times are those of others, and others may refer to it."""
@@ -318,6 +335,18 @@ def _needed_pictures(pictures: list[int], need: Need, video: VideoInfo) -> tuple
     return tuple(ordered[begin : bisect.bisect_right(ordered, last_tick)])
 
 
+def _check_clock(search: _Search, info: MediaInfo) -> None:
+    """See that the clock of a transport or program stream runs on while the clip's pictures are shown.
+
+    Raises:
+        SourceError: ``undecodable``; a picture would be held in place of what nobody can place.
+    """
+    if search.jump is not None and info.has_clock:
+        before, after = (float(moment - info.video.zero) for moment in search.jump)
+        words = f"{info.called}: its clock jumps from {before:.3f} s to {after:.3f} s within the clip"
+        raise SourceError(Reason.UNDECODABLE, words)
+
+
 def _check_reach(search: _Search, need: Need, info: MediaInfo) -> None:
     if search.saw_beyond or info.has_after or search.rows is not None:
         return
@@ -325,7 +354,11 @@ def _check_reach(search: _Search, need: Need, info: MediaInfo) -> None:
         raise SourceError(Reason.SHORT_SOURCE, f"{info.called} has no picture at or after the clip's start")
     if need.end > search.end + need.tolerance:
         missing = float(need.end - search.end)
-        raise SourceError(Reason.SHORT_SOURCE, f"{info.called} ends {missing:.3f} s before the clip does")
+        words = f"{info.called} ends {missing:.3f} s before the clip does"
+        if search.restart is not None:
+            begins = float(search.restart - info.video.zero)
+            words += f"; its clock begins again after {begins:.3f} s, and what comes then can't be placed"
+        raise SourceError(Reason.SHORT_SOURCE, words)
 
 
 def _check_packets(search: _Search, info: MediaInfo) -> None:
@@ -369,6 +402,7 @@ def _scan(
                 return None
             if not info.is_piece:  # a piece is made of segments, each of which was looked at by itself
                 _check_packets(search, info)
+            _check_clock(search, info)
             _check_reach(search, need, info)
         excerpt = Excerpt(
             video=writers.paths[video],

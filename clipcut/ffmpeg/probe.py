@@ -169,6 +169,7 @@ class MediaInfo:
     Attributes:
         path: The file.
         may_be_turned: Whether its container is one that says at its head how its pictures are coded, and turned.
+        has_clock: Whether its container has a clock that runs on, whatever is shown: a transport or program stream.
         identity: What tells this file from another of its name: device, inode, size, time of its last change.
         video, audio: Its streams.
         is_zero_sure: Whether enough of the file was there to know where its first picture is.
@@ -183,6 +184,7 @@ class MediaInfo:
 
     path: Path
     may_be_turned: bool = False
+    has_clock: bool = False
     identity: tuple[int, ...] = ()
     video: VideoInfo
     audio: AudioInfo | None
@@ -400,6 +402,7 @@ def probe(path: Path) -> MediaInfo:
         return MediaInfo(
             path=path,
             may_be_turned=may_be_turned,
+            has_clock=container.format.name in ("mpegts", "mpeg"),
             identity=identity,
             video=video,
             audio=audio,
