@@ -70,7 +70,7 @@ def test_a_cut_reads_its_excerpt_only_and_strictly() -> None:
 
     assert {"-nostdin", "-xerror", "-copyts"} <= set(argv)
     assert "file" == argv[argv.index("-protocol_whitelist") + 1]
-    assert "nut,ivf,mov" == argv[argv.index("-format_whitelist") + 1]
+    assert "nut,ivf,mov,matroska" == argv[argv.index("-format_whitelist") + 1]
     assert "magicyuv" not in argv[argv.index("-codec_whitelist") + 1].split(",")
     assert ["file:/work/000000.video", "file:/work/000000.sound"] == [
         argv[place + 1] for place, word in enumerate(argv) if word == "-i"

@@ -15,6 +15,7 @@ import attrs
 from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.excerpt import Excerpt
 from clipcut.ffmpeg.need import Need
+from clipcut.ffmpeg.packets import EXCERPT_FORMATS
 from clipcut.ffmpeg.picture import conform_filters
 from clipcut.ffmpeg.probe import ALPHA_DECODERS, CODECS, INPUT_FORMATS, SOUND_FORMATS, MediaInfo, VideoInfo
 from clipcut.plan import Edit
@@ -23,8 +24,6 @@ from clipcut.timeline import AudioProfile, Output, Soundtrack
 
 PCM_BYTES = 4
 """Bytes per sample of the middle files: 32-bit float, little endian."""
-
-EXCERPT_FORMATS = "nut,ivf,mov,matroska"
 
 _MAX_TICKS = 2**28
 """Fine ticks a second at most: FFmpeg 5 takes some timebases near its own limit, 2**31, for their neighbours."""

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import attrs
 
-from clipcut.ffmpeg.argv import EXCERPT_FORMATS, base_args, input_args, sound_of
+from clipcut.ffmpeg.argv import base_args, input_args, sound_of
+from clipcut.ffmpeg.packets import EXCERPT_FORMATS
 from clipcut.ffmpeg.probe import MediaInfo
 from clipcut.plan import Edit
 from clipcut.timeline import Output

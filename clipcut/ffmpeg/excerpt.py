@@ -18,8 +18,8 @@ import attrs
 from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.disposable import disposable_test
 from clipcut.ffmpeg.need import SOUND_LEAD, SOUND_MARGIN, SOUND_SKEW, Need, Side, UncoveredError
-from clipcut.ffmpeg.packets import PacketFile, PacketFiles
-from clipcut.ffmpeg.picture_times import EXCERPT_FORMATS, Row, decoded_order, ranks_of, times_of
+from clipcut.ffmpeg.packets import EXCERPT_FORMATS, PacketFile, PacketFiles
+from clipcut.ffmpeg.picture_times import Row, decoded_order, ranks_of, times_of
 from clipcut.ffmpeg.probe import MediaInfo, VideoInfo, file_identity, open_media, seek, shown_pts
 from clipcut.ffmpeg.seams import Seams
 from clipcut.ffmpeg.separate_sound import copy_own_sound, copy_sound

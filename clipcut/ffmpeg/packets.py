@@ -25,6 +25,9 @@ Near enough, whatever clock the source has: FFmpeg's filters count in doubles, w
 _STEP = Fraction(1, 1000)
 """By how many seconds decoding times rise from packet to packet: a muxer may have a coarser clock than the source."""
 
+EXCERPT_FORMATS = "nut,ivf,mov,matroska"
+"""The containers of excerpts."""
+
 _CONTAINERS = {"av1": "ivf", "libdav1d": "ivf", "libaom-av1": "ivf", "prores": "mov"}
 """The container of a codec's excerpt where it isn't NUT, which keeps any timestamps but doesn't know every codec."""
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
 
-EXCERPT_FORMATS = "nut,ivf,mov"
-
 
 @attrs.frozen
 class Row:
