@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from clipcut.ffmpeg.excerpt import SOUND_LAG
 from clipcut.ffmpeg.gops import Found, Wish, find
 from clipcut.ffmpeg.mux import REORDER_FRAMES
 from clipcut.ffmpeg.nal import IDR, PPS, SEI, SLICE, SPS, kind, units
@@ -20,6 +19,7 @@ from clipcut.ffmpeg.parameters import Form
 from clipcut.ffmpeg.probe import MediaInfo, open_media, seek
 from clipcut.ffmpeg.pyav import open_output
 from clipcut.ffmpeg.renumber import renumbered, renumbered_slice
+from clipcut.ffmpeg.search import SOUND_LAG
 from clipcut.smart import Why
 
 if TYPE_CHECKING:
