@@ -211,7 +211,6 @@ async def test_a_range_may_be_larger_than_its_bound_no_more_than_anything_else(
     [
         pytest.param("bytes 0-199/10240", DATA[:200], id="another begin"),
         pytest.param("bytes 99-299/10240", DATA[99:300], id="one byte before"),
-        pytest.param("bytes 100-300/10240", DATA[100:301], id="longer"),
         pytest.param("bytes 100-298/10240", DATA[100:299], id="shorter"),
         pytest.param("bytes 100-99/10240", DATA[100:300], id="backwards"),
         pytest.param("", DATA[100:300], id="none"),

@@ -145,6 +145,7 @@ class Window:
         self._is_whole = reply.status == 200
         self._skip = 0
         self._wanted: int | None = None
+        self._goes_on = reply.status == 200
         self.has_rest = False
         """Whether the server gives less of the range than it was asked for, and has more."""
         self._refuse_change(reply, is_vouched=has_if_range or ask.byte_range is None)
@@ -169,10 +170,11 @@ class Window:
             stated = reply.headers.get("content-range", "")
             came, total = content_range(stated), total_size(stated)
             is_past_end = total is not None and total < end
-            if came is None or came[0] != first or came[1] > end or (is_past_end and not self._ask.may_be_shorter):
+            if came is None or came[0] != first or (is_past_end and not self._ask.may_be_shorter):
                 words = f"{self._ask.what}: the server sends other bytes than it was asked for"
                 raise SourceError(Reason.TRUNCATED, words, is_passing=True)
-            self._wanted = came[1] - first
+            self._wanted = min(came[1], end) - first
+            self._goes_on = came[1] > end  # servers that give 1 MB, whatever the end
             self.has_rest = came[1] < (end if total is None else min(end, total))
         elif first > MAX_SKIP:
             raise SourceError(Reason.TOO_LARGE, f"{self._ask.what}: the server ignores ranges, and it lies far inside")
@@ -237,7 +239,7 @@ class Window:
     @property
     def is_full(self) -> bool:
         """Whether nothing more is wanted of a body that goes on."""
-        return self._wanted is not None and self.taken >= self._wanted and (self._is_whole or self._has_more)
+        return self._wanted is not None and self.taken >= self._wanted and (self._goes_on or self._has_more)
 
     def check_end(self) -> None:
         """See that all came."""
