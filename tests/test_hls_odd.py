@@ -344,6 +344,22 @@ def test_packed_segments_are_unpacked(
 
 
 @pytest.mark.media
+def test_clips_of_packed_segments_are_kept(tmp_path: Path, packed: Path, packaged: str) -> None:
+    """As the begin of the first segment says what video it is, packed or not; it isn't fetched twice."""
+    cached = []
+    with serving(packed) as origin:
+        for _, name in segments(packed):
+            origin.script(f"/{name}", Reply(gzip=True))
+        document = timeline(CLIPS[1:], {"v": f"{origin.url}/index.m3u8"})
+        for _ in range(2):
+            rendered = render(tmp_path, document, "--force", ffmpeg=packaged)
+            assert_picture(rendered, document, MEDIA, ffmpeg=packaged)
+            cached.append((rendered.report["clip_stats"]["cached_tasks"], origin.count("/s000.ts")))
+
+    assert [(0, 1), (2, 2)] == cached
+
+
+@pytest.mark.media
 def test_packed_and_encrypted_segments_are_cut(tmp_path: Path, packed: Path, packaged: str) -> None:
     """Packed before or after, with a key that is packed as well."""
     key, iv = b"k" * 16, bytes(16)

@@ -67,6 +67,7 @@ class Sampler:
             byte_range=item.resource.byte_range,
             may_be_shorter=True,
             led_by=item.led_by,
+            may_be_packed=True,  # whoever takes what was brought unpacks it
         )
         try:
             data, answer = await self.fetcher.fetch_bytes(ask, told)
