@@ -38,29 +38,31 @@ class Climb:
         self.attempts: list[Attempt] = []
         self.is_late = False
         """Whether the deadline came first."""
+        self.is_cached = False
+        """Whether an earlier render had finished it, and nothing of it was made in this one."""
         self._edit = edit
         self._cutter = cutter
         self._listener = listener
         self._deadline = deadline
         self._may_fill = may_fill
         self._found_out: Rung | None = None
+        self._was_cut = False
         self._retries = 0
         self._began = trio.current_time()
 
     async def find(self) -> tuple[CutFile, ...]:
-        """Return the clip as an earlier render finished it; nothing if it has to be made, from the rung that it is on.
+        """Return the clip as an earlier render finished it, as far as that is known without asking anybody.
 
-        Rungs that can't be had at all are left behind.
+        Rungs that can't be had at all are left behind. Nothing is returned if the clip has to come to work: to be made,
+        or because somebody has to be asked whether it was.
         """
         for rung in self._edit.ladder:
-            if rung.method is Method.PLACEHOLDER or self.is_late:
+            if self.is_late or not self._cutter.knows(self._edit, rung):
                 return ()
             before = len(self.attempts)
-            if trio.current_time() >= self._deadline and self._cutter.knows(self._edit, rung):
-                # what was finished before is no less finished for that
-                deadline = trio.current_time() + LATE_LOOK_S
-            else:
-                deadline = self._deadline
+            # after the deadline too: what was finished before is no less finished for that
+            is_past = trio.current_time() >= self._deadline
+            deadline = trio.current_time() + LATE_LOOK_S if is_past else self._deadline
             if cut := await self._until_late(rung, self._find, deadline):
                 return cut
             if len(self.attempts) == before:  # it can be had, and wasn't finished
@@ -68,7 +70,7 @@ class Climb:
         return ()
 
     async def make(self) -> tuple[CutFile, ...]:
-        """Make the clip from the first rung that holds; return nothing if none is left that may be used."""
+        """Make the clip from the first rung that holds, or find it; return nothing if none is left that may be used."""
         for rung in self._edit.ladder[len(self.attempts) :]:
             if rung.method is Method.PLACEHOLDER:
                 return await self._try(rung, self._cut) if self._may_fill else ()
@@ -86,11 +88,14 @@ class Climb:
 
     async def _find(self, rung: Rung) -> tuple[CutFile, ...]:
         self._found_out = rung
-        return await self._cutter.find(self._edit, rung, self._told)
+        found = await self._cutter.find(self._edit, rung, self._told)
+        self.is_cached = bool(found) and not self._was_cut
+        return found
 
     async def _cut(self, rung: Rung) -> tuple[CutFile, ...]:
         if rung is not self._found_out and rung.method is not Method.PLACEHOLDER and (cut := await self._find(rung)):
             return cut
+        self._was_cut = True
         return await self._cutter.cut(self._edit, rung, self._told)
 
     async def _try(self, rung: Rung, work: _Work) -> tuple[CutFile, ...]:

@@ -55,7 +55,7 @@ class Cutter(Protocol):
     """Whoever makes a clip's file: FFmpeg here, a fake in tests."""
 
     def knows(self, edit: Edit, rung: Rung) -> bool:
-        """Tell whether ``find`` needs nobody else to answer."""
+        """Tell whether ``find`` needs nobody else to answer; never of the placeholder, which nobody keeps."""
         ...
 
     async def find(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:

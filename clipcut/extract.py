@@ -113,12 +113,12 @@ class Extraction:
             status = Status.FAILED
             raise
         finally:
-            is_cached = bool(cut) and place.parallel_slot is None
+            is_cached = bool(cut) and climb.is_cached
             result = ClipResult(
                 edit=edit,
                 status=status,
                 attempts=tuple(climb.attempts),
-                parallel_slot=place.parallel_slot,
+                parallel_slot=None if is_cached else place.parallel_slot,
                 duration_ms=0 if is_cached else milliseconds_since(began),
                 is_cached=is_cached,
                 cut=cut,

@@ -140,8 +140,8 @@ class LogListener:
 
     def clip_finished(self, result: ClipResult) -> None:
         """Say how a clip ended, in one line with all its facts."""
-        self._slots.pop(result.edit.index, None)
-        about = self._about(result.edit, result.parallel_slot)
+        # that of its start, also where it was at work only to find out that it was finished before
+        about = self._about(result.edit, self._slots.pop(result.edit.index, result.parallel_slot))
         fine = result.status in (Status.SUCCESS, Status.CANCELLED)
         failed = telling_attempt(result)
         (about.info if fine else about.warning)(

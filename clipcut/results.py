@@ -91,9 +91,10 @@ class ClipResult:
         edit: Which clip.
         status: How it ended.
         attempts: One per rung that was tried, in order.
-        parallel_slot: The lowest place that was free when it came to work, from 0; None if it never did.
-        duration_ms: How long it was at work, in milliseconds.
-        is_cached: Whether an earlier render had finished it, so that it never came to work.
+        parallel_slot: The lowest place that was free when it came to work, from 0; None if it never did, or was at work
+            only to find out that it was finished before.
+        duration_ms: How long it was at work, in milliseconds; 0 without a slot.
+        is_cached: Whether an earlier render had finished it.
         cut: The finished pieces that make it, in order; empty unless it is done.
     """
 

@@ -28,23 +28,30 @@ def make_cut(edit: Edit, method: Method) -> CutFile:
 class FakeCutter:
     """Takes ``seconds`` for each rung, none for placeholders; ``outcomes`` names errors by (clip id, method).
 
-    ``finished`` names what an earlier render made, ``gone`` the rungs that a look already finds missing.
+    ``finished`` names what an earlier render made, ``gone`` the rungs that a look already finds missing, ``asks`` those
+    of both kinds that nobody knows of before somebody was asked, which takes a second.
     """
 
     seconds: float | Callable[[Edit], float] = 0.0
     finished: frozenset[tuple[str, Method]] = frozenset()
     gone: Mapping[str, tuple[Method, ...]] = attrs.field(factory=dict)
+    asks: frozenset[tuple[str, Method]] = frozenset()
     outcomes: Mapping[tuple[str, Method], Exception] = attrs.field(factory=dict)
     calls: list[tuple[str, Method]] = attrs.field(factory=list)
+    events: list[tuple[str, str]] = attrs.field(factory=list)
     at_work: int = 0
     peak: int = 0
 
     def knows(self, edit: Edit, rung: Rung) -> bool:
-        """Know of all that was finished."""
-        return (edit.name, rung.method) in self.finished
+        """Know of all that was finished, or is gone, unless somebody has to be asked."""
+        key = (edit.name, rung.method)
+        return key not in self.asks and (key in self.finished or rung.method in self.gone.get(edit.name, ()))
 
     async def find(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Find what was finished before."""
+        if (edit.name, rung.method) in self.asks:
+            self.events.append(("asked", edit.name))
+            await trio.sleep(1)
         await trio.lowlevel.checkpoint()
         if rung.method in self.gone.get(edit.name, ()):
             raise SourceError(Reason.MISSING_FILE, "gone")

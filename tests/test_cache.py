@@ -21,6 +21,7 @@ from clipcut.cache.key import clip_key, recipe_of
 from clipcut.cli import run
 from clipcut.errors import SourceError
 from clipcut.ffmpeg.tools import Tool
+from clipcut.log import LogListener
 from clipcut.plan import Edit
 from clipcut.timeline import Output
 
@@ -294,6 +295,45 @@ def test_a_file_behind_http_is_known_by_what_its_server_says_of_it(tmp_path: Pat
         if says:
             os.utime(source, ns=(0, source.stat().st_mtime_ns + 10**9))
             assert [False] * 3 == cached(remote(tmp_path, f"{origin.url}/v.mp4", packaged))
+
+
+@pytest.mark.media
+@pytest.mark.parametrize("path", ["/index.m3u8", "/v.mp4"], ids=["playlist", "file"])
+def test_a_clip_is_at_work_before_anything_is_fetched_for_it(
+    tmp_path: Path, packaged: str, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Also where all that is fetched for it shows that it was finished before; then it has no slot in the report."""
+    (tmp_path / "www").mkdir()
+    source = make_source(tmp_path / "www" / "v.mp4", ffmpeg=packaged, source_id=1, seconds=12, pattern=False)
+    package(source, tmp_path / "www", ffmpeg=packaged, seconds=2)
+    clips = [{"id": name, "video_id": "v", "start": start, "duration": 0.6} for name, start in (("a", 0.5), ("b", 4.2))]
+    started: list[str] = []
+    start = LogListener.clip_started
+
+    def note_start(listener: LogListener, edit: Edit, parallel_slot: int) -> None:
+        started.append(edit.name)
+        start(listener, edit, parallel_slot)
+
+    monkeypatch.setattr(LogListener, "clip_started", note_start)
+    reports: list[dict[str, Any]] = []
+    first_asked: dict[int, list[str]] = {}
+
+    def note_asked(_: Seen) -> Reply:
+        first_asked.setdefault(len(reports), list(started))
+        return Reply()
+
+    with serving(tmp_path / "www") as origin:
+        for _ in range(2):
+            started.clear()
+            origin.script(path, note_asked)
+            document = timeline(clips, {"v": f"{origin.url}{path}"})
+            reports.append(render(tmp_path, document, "--concurrency", "1", ffmpeg=packaged).report)
+
+    assert {0: ["a"], 1: ["a"]} == first_asked
+    assert ["a"] == started  # of the second render: by the time of the next clip all is known
+    assert [[False, False], [True, True]] == [[clip["cached"] for clip in report["clips"]] for report in reports]
+    assert [None, None] == [clip["parallel_slot"] for clip in reports[1]["clips"]]
+    assert [1, 1] == [report["clip_stats"]["peak_parallelism"] for report in reports]
 
 
 def test_cache_commands_say_what_they_find(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """The ladder and the ends of a clip, with a fake cutter."""
 
+import itertools
 import random
 from collections.abc import Sequence
 
@@ -264,6 +265,35 @@ async def test_a_finished_clip_never_comes_to_work(autojump_clock: trio.testing.
     assert [("c2", Method.REMOTE)] == cutter.calls
     assert ["c2"] == [name for event, name in listener.events if event == "started"]
     assert 1 == limits.peak_parallelism
+
+
+async def test_whoever_has_to_ask_is_at_work_first(autojump_clock: trio.testing.MockClock) -> None:
+    """Each comes to work before anything is fetched for it, whether it was finished before or not.
+
+    A clip that was found by asking has no slot and no time in its result, as any other that was finished before.
+    """
+    plan, listener = make_plan("a", "b", "c", "d", ladder=REMOTE_FIRST), Recorder()
+    limits = Limits(1, 1, cores=2)
+    extraction = Extraction(
+        plan, limits, listener, on_missing=OnMissing.PLACEHOLDER, max_placeholders=PlaceholderLimit("100%")
+    )
+    cutter = FakeCutter(
+        finished=frozenset({("c0", Method.REMOTE), ("c1", Method.LOCAL), ("c3", Method.REMOTE)}),
+        gone={"c1": (Method.REMOTE,)},
+        asks=frozenset((f"c{n}", Method.REMOTE) for n in range(3)),
+        events=listener.events,
+    )
+
+    await extraction.run(cutter)
+
+    asked = [[(event, name) for event in ("started", "asked", "finished")] for name in ("c0", "c1", "c2")]
+    assert [*itertools.chain(*asked), ("finished", "c3")] == listener.events
+    results = extraction.results()
+    assert [Status.SUCCESS, Status.FALLBACK_LOCAL, Status.SUCCESS, Status.SUCCESS] == [one.status for one in results]
+    assert [True, True, False, True] == [one.is_cached for one in results]
+    assert [None, None, 0, None] == [one.parallel_slot for one in results]
+    assert [0, 0, 1000, 0] == [one.duration_ms for one in results]
+    assert (1, 0) == (limits.peak_parallelism, limits.at_work)
 
 
 async def test_what_was_finished_before_is_found_after_the_deadline_too(

@@ -78,11 +78,12 @@ class Desk:
 
     limits: Limits
     looks: bool
+    asks: bool = False
     lying: list[Work] = attrs.field(factory=list)
 
     def knows(self, edit: Edit, rung: Rung) -> bool:
-        """Know of nothing that was finished before somebody looked."""
-        return False
+        """Know what was finished, unless somebody has to be asked; never of a placeholder."""
+        return self.looks and not self.asks and rung.method is not Method.PLACEHOLDER
 
     async def find(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         """Look whether the clip was finished before; ``fine`` says yes."""
@@ -129,7 +130,8 @@ class Watch(Recorder):
         """Note an end, which each clip has once."""
         name = result.edit.name
         self.ends[name] += 1
-        if self.ends[name] > 1 or self.in_use.pop(name, None) != result.parallel_slot:
+        slot = self.in_use.pop(name, None)
+        if self.ends[name] > 1 or (None if result.is_cached else slot) != result.parallel_slot:
             self.mistakes.append(f"{name} ends {self.ends[name]} times, with slot {result.parallel_slot}")
 
 
@@ -228,6 +230,7 @@ class RenderMachine(RuleBasedStateMachine):
         most=st.sampled_from(["100%"] * 3 + ["50%", "1", "0"]),
         deadline=st.none() | st.integers(1, 6),
         looks=st.booleans(),
+        asks=st.booleans(),
     )
     def begin(
         self,
@@ -238,12 +241,13 @@ class RenderMachine(RuleBasedStateMachine):
         most: str,
         deadline: int | None,
         looks: bool,
+        asks: bool,
     ) -> None:
         """Let a render begin."""
         self.plan = plan_of(clips)
         self.most, self.on_missing, self.deadline = PlaceholderLimit(most), on_missing, deadline
         self.limits, self.listener = Limits(places, per_video, CORES), Watch()
-        self.desk = Desk(self.limits, looks)
+        self.desk = Desk(self.limits, looks, asks)
 
         async def work() -> None:
             self.render = self._open()

@@ -165,9 +165,11 @@ class RemoteVideo:
 
     @property
     def is_known(self) -> bool:
-        """Whether its identity is known without asking anybody any more."""
+        """Whether its identity is known without asking anybody any more, or that it has none as it can't be had."""
+        if not self._found.is_settled:
+            return False
         found = self._found.value
-        return found is not None and (isinstance(found[2], File) or self._opened.value is not None)
+        return found is None or isinstance(found[2], File) or self._opened.is_settled
 
     async def opened(self, told: Told) -> SegmentedVideo | FileVideo | WholeFile:
         """Return what it turned out to be."""

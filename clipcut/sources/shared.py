@@ -51,6 +51,11 @@ class Shared(Generic[T]):
         self._settled: _Run[T] | None = None
 
     @property
+    def is_settled(self) -> bool:
+        """Whether it is over for good: it has given something, or failed with what will not pass."""
+        return self._settled is not None
+
+    @property
     def value(self) -> T | None:
         """What it gave; None if it has given nothing (yet)."""
         return self._settled.value if self._settled is not None else None
