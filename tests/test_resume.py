@@ -37,7 +37,7 @@ SEED = int(os.environ.get("CLIPCUT_KILL_SEED", "7"))
 VIDEOS = ("h0", "h1", "h2", "h3")
 MEDIA = {"v": Numbered(1, frames=360), **{name: Numbered(1, frames=360) for name in VIDEOS}}
 ORPHAN_S = 20.0
-"""How long a child may outlive a clipcut that was killed, in seconds; it is less than two unless much else is going on."""
+"""How long a child may outlive a clipcut that was killed, in seconds; it is less than two unless much else goes on."""
 
 
 def clips() -> list[dict[str, Any]]:
