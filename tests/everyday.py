@@ -31,7 +31,7 @@ RENDERS = frozenset(
         "test_sound.py::test_a_soundtrack_is_heard_where_it_must[packaged-replace]",
         "test_sound.py::test_a_soundtrack_is_heard_where_it_must[packaged-mix]",
         "test_cache.py::test_a_damaged_entry_is_made_again",
-        "test_cache.py::test_of_a_playlist_only_the_playlist_is_fetched_again",
+        "test_cache.py::test_of_a_playlist_little_more_than_the_playlist_is_fetched_again",
         "test_cache.py::test_what_was_finished_is_not_made_again_and_an_edit_makes_only_what_changed",
         "test_deadline.py::test_what_comes_in_time_is_right_and_the_rest_are_placeholders",
         "test_readers.py::test_a_source_that_crashes_its_reader_fails_alone",
