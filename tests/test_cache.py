@@ -13,7 +13,7 @@ import pytest
 from fakes import make_plan
 from golden import Numbered, Rendered, assert_clicks, assert_picture, render, timeline
 from media import make_source
-from origin import Origin, Reply
+from origin import Origin, Reply, Seen
 from packaged import package, serving
 
 from clipcut.cache.identity import local_identity
