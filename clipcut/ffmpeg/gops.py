@@ -145,6 +145,9 @@ class _Look:
 
     def take(self, packet: "Packet") -> bool:
         """Take the next packet; False when nothing more is needed."""
+        if packet.has_sidedata("new_extradata"):
+            self.why = Why.PARAMETERS  # another description holds from here on
+            return False
         tick, pts = self.video.time_base, shown_pts(packet, self.video.codec)
         dts = packet.dts if packet.dts is not None else packet.pts
         self.saw_beyond = dts is not None and dts * tick > self.need.last
@@ -153,8 +156,8 @@ class _Look:
         is_begin = packet.is_keyframe and pts is not None and self.need.may_begin_at(pts * tick)
         if not is_begin and not self.pictures:
             return True
-        if pts is None or packet.has_sidedata("new_extradata"):
-            self.why = Why.PARAMETERS  # an edit list hides it, or another description holds from here on
+        if pts is None:
+            self.why = Why.PARAMETERS  # an edit list hides it
             return False
         if is_begin:
             self.pictures.clear()

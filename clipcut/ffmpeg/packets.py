@@ -68,6 +68,8 @@ class PacketFile:
         self._places = iter(places) if places is not None else None
         self._last_key = -1
         self._has_shown = False
+        self.sets = b""
+        """Parameter sets that stand in front of each keyframe, where they aren't those of the stream's head."""
 
     def write(self, packet: "Packet") -> None:
         """Put a packet in, and leave it with the file's timestamps.
@@ -85,6 +87,8 @@ class PacketFile:
         is_apart = packet.is_discard and self._has_shown and self._begin and self._places is None
         packet.pts, packet.dts = dts if is_apart else pts + self._ticks, dts
         self._has_shown = self._has_shown or not packet.is_discard
+        if self.sets and packet.is_keyframe:
+            packet = _with_sets(packet, self.sets)
         packet.is_keyframe = packet.is_keyframe and packet.pts > self._last_key  # NUT's index holds no others
         self._last_key = packet.pts if packet.is_keyframe else self._last_key
         packet.stream = self._stream
@@ -114,6 +118,15 @@ class PacketFile:
     def time_base(self) -> Fraction:
         """Seconds per tick of the file, known once a packet was written."""
         return exact(self._stream.time_base) or Fraction(1)
+
+
+def _with_sets(packet: "Packet", sets: bytes) -> "Packet":
+    import av  # noqa: PLC0415
+
+    mine = av.Packet(sets + bytes(packet))
+    mine.pts, mine.dts, mine.duration, mine.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+    mine.is_keyframe = packet.is_keyframe
+    return mine
 
 
 @contextlib.contextmanager
@@ -147,6 +160,7 @@ class PacketFiles:
         """
         self._is_numbered = is_numbered
         self._alpha = video if has_alpha_layer else None
+        self._sets = b""
         self.paths = {video: target.with_suffix(".video")}
         if audio is not None:
             self.paths[audio] = target.with_suffix(".sound")
@@ -178,4 +192,10 @@ class PacketFiles:
 
     def _new(self, stream: "Stream") -> PacketFile:
         places = itertools.count() if self._is_numbered and stream.type == "video" else None
-        return PacketFile(self.paths[stream], stream, places, has_alpha_layer=stream is self._alpha)
+        file = PacketFile(self.paths[stream], stream, places, has_alpha_layer=stream is self._alpha)
+        file.sets = self._sets if stream.type == "video" else b""
+        return file
+
+    def use_sets(self, stream: "Stream", sets: bytes) -> None:
+        """Put these parameter sets in front of each keyframe of a stream from now on."""
+        self._sets = self._open[stream].sets = sets

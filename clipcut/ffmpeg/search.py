@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.disposable import disposable_test
+from clipcut.ffmpeg.in_band import in_band
 from clipcut.ffmpeg.need import SOUND_LEAD, SOUND_MARGIN, SOUND_SKEW, Need, Side, UncoveredError
 from clipcut.ffmpeg.packets import PacketFiles
 from clipcut.ffmpeg.picture_times import Row
@@ -99,6 +100,8 @@ class Search:
         """Take the next packet; False when nothing more is needed."""
         if packet.dts is None and packet.pts is None and (packet.stream is not self._stream or not packet.size):
             return True  # the flush packet at the end
+        if packet.stream is self._stream and packet.has_sidedata("new_extradata"):
+            self._take_description(packet)
         if packet.stream is self._stream and self.rows is not None:
             self._take_numbered(packet, self.rows)
         elif packet.stream is self._stream:
@@ -106,6 +109,18 @@ class Search:
         else:
             self._take_sound(packet)
         return not self._is_done()
+
+    def _take_description(self, packet: "Packet") -> None:
+        """Take parameter sets that hold from here on.
+
+        Raises:
+            SourceError: ``refused``; there is no way to hand them on.
+        """
+        sets = in_band(self._codec, bytes(packet.get_sidedata("new_extradata")))
+        if sets is None:
+            words = f"the description of its pictures changes in the middle, which isn't read for {self._codec}"
+            raise SourceError(Reason.REFUSED, words)
+        self._writers.use_sets(self._stream, sets)
 
     def _take_numbered(self, packet: "Packet", rows: list[Row]) -> None:
         """Take what may be a picture, half of one, or none: the decoder will tell. Its time is estimated."""
