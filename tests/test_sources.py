@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
+from forms import decode
 from golden import CLICK_TOLERANCE, Rendered, render, slots, timeline, wanted_clicks
 from media import FrameCode, make_source, packet_times, read_clicks, read_frames
 
@@ -211,7 +212,7 @@ def wanted_pictures(document: dict[str, Any], shown: list[tuple[Fraction, int]])
 
 def click_offset(source: Path, ffmpeg: str) -> float:
     """Return by how many seconds a file's own sound is late: not every container knows of an encoder's delay."""
-    return min((click - round(click) for click in read_clicks(source, ffmpeg=ffmpeg)), key=abs, default=0.0)
+    return min((click - round(click) for click in decode(source, ffmpeg=ffmpeg).clicks), key=abs, default=0.0)
 
 
 @pytest.mark.parametrize("name", KINDS)
