@@ -38,10 +38,10 @@ COMMANDS = [
     pytest.param("plan mix.json", "clipcut.commands.build_plan", id="plan"),
     pytest.param("schema", "clipcut.commands.timeline_schema", id="schema"),
     pytest.param("verify mix.json", "clipcut.verify_command.read_reported", id="verify"),
-    pytest.param("config show", "clipcut.config_commands.read_settings", id="config show"),
+    pytest.param("config show", "clipcut.config_commands.command_settings", id="config show"),
     pytest.param("config set cut auto", "clipcut.config_commands.change_file", id="config set"),
-    pytest.param("cache info", "clipcut.cache_commands.read_settings", id="cache info"),
-    pytest.param("cache clear", "clipcut.cache_commands.read_settings", id="cache clear"),
+    pytest.param("cache info", "clipcut.cache_commands.command_settings", id="cache info"),
+    pytest.param("cache clear", "clipcut.cache_commands.command_settings", id="cache clear"),
     pytest.param("doctor", "clipcut.commands.read_settings", id="doctor"),
     pytest.param("render mix.json", "clipcut.cli.prepare", id="render"),
 ]
