@@ -70,6 +70,8 @@ class PacketFile:
         self._has_shown = False
         self.sets = b""
         """Parameter sets that stand in front of each keyframe, where they aren't those of the stream's head."""
+        self.time_base = Fraction(1)
+        """Seconds per tick of the file, known once a packet was written."""
 
     def write(self, packet: "Packet") -> None:
         """Put a packet in, and leave it with the file's timestamps.
@@ -95,6 +97,8 @@ class PacketFile:
         self._count += 1
         with _blaming_nobody():
             self._container.mux(packet)
+        if self._count == 1:  # asked now, as PyAV 19 tells nothing of a file that was closed
+            self.time_base = exact(self._stream.time_base) or Fraction(1)
 
     def close(self) -> None:
         """Finish the file."""
@@ -113,11 +117,6 @@ class PacketFile:
     def shift(self) -> Fraction:
         """By how many seconds the file's timestamps are later than the source's."""
         return (self._ticks or 0) * self._tick
-
-    @property
-    def time_base(self) -> Fraction:
-        """Seconds per tick of the file, known once a packet was written."""
-        return exact(self._stream.time_base) or Fraction(1)
 
 
 def _with_sets(packet: "Packet", sets: bytes) -> "Packet":
