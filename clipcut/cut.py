@@ -35,13 +35,14 @@ from clipcut.ffmpeg.shown import probe_shown
 from clipcut.ffmpeg.tools import Tool
 from clipcut.fill import Fills
 from clipcut.limits import Limits
-from clipcut.plan import Edit, Method, Rung
+from clipcut.plan import Edit, Method, Rung, shown_source
 from clipcut.results import CutFile
 from clipcut.smart import Why
 from clipcut.sources.resolve import LocalPart, Looks, Part, Remote, RenewedError
 from clipcut.splice import Splicer
 from clipcut.timeline import Output
 from clipcut.used import used_of
+from clipcut.working import naming, without_folder
 
 T = TypeVar("T")
 _PICTURE = re.compile(rb"frame:\d+ +pts:(-?\d+) ")
@@ -139,12 +140,16 @@ class FFmpegCutter:
         if self.shelf is None:
             await trio.lowlevel.checkpoint()
             return ()
+        with self._naming(rung):
+            return await self._find(self.shelf, edit, rung, told)
+
+    async def _find(self, shelf: Shelf, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         identity = await self._identity(edit, rung, told)
-        pieces = await self.shelf.find(edit, identity) if identity is not None else ()
+        pieces = await shelf.find(edit, identity) if identity is not None else ()
         if pieces and self._splicer is not None and not await self._splicer.admits(pieces):
             for piece in pieces:
                 remove_cut(piece)
-            await self.shelf.forget(edit, identity or "")
+            await shelf.forget(edit, identity or "")
             return ()
         if pieces and self.remote is not None:
             for other in edit.ladder:
@@ -176,6 +181,14 @@ class FFmpegCutter:
             SourceError: The rung failed; says why.
             RenderError: There is no room to work in.
         """
+        with self._naming(rung):
+            return await self._cut(edit, rung, told)
+
+    def _naming(self, rung: Rung) -> contextlib.AbstractContextManager[None]:
+        """Have failures name the rung's source: what is made of it here is nobody's business."""
+        return naming(self.folder, shown_source(rung.location, rung.method) or "the placeholder clip")
+
+    async def _cut(self, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         if rung.method is Method.PLACEHOLDER:
             return (self._with_why(await self._fill(edit), Why.PLACEHOLDER),)
         if rung.method is Method.LOCAL:
@@ -357,7 +370,8 @@ class FFmpegCutter:
         except SourceError as exc:
             if asset not in self._placeholder_warned:
                 self._placeholder_warned.add(asset)
-                words = f"The placeholder clip can't be used, black is shown instead: {exc}"
+                why = without_folder(str(exc), self.folder, str(asset))
+                words = f"The placeholder clip can't be used, black is shown instead: {why}"
                 self.listener.warning("placeholder.broken", words)
             return await self._fills.fill(edit, None)
 

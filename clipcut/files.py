@@ -16,9 +16,10 @@ import trio
 
 from clipcut.locks import lock_file, remove_lock, take
 from clipcut.streams import write_all
+from clipcut.working import PREFIX
 
 LOCK = "lock"
-_FOLDER, _PART, _LONG_NAME = ".clipcut-", ".part", 100
+_PART, _LONG_NAME = ".part", 100
 
 _temporaries: set[Path] = set()
 """What this process has made and must remove; for whoever ends it without unwinding."""
@@ -88,7 +89,7 @@ def real_path(path: Path) -> Path:
 def _new_folder(parent: Path) -> tuple[Path, int | None]:
     """Make a folder with a lock in it, which tells others that it is in use; None where there are no locks."""
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         try:
             descriptor = lock_file(folder / LOCK)
         except FileNotFoundError:
@@ -127,7 +128,7 @@ def sweep_folders(parent: Path) -> None:
     """Remove the private folders of renders that have died; those at work are known by their locks. Never raises."""
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(parent)):
-            if entry.name.startswith(_FOLDER) and entry.is_dir(follow_symlinks=False):
+            if entry.name.startswith(PREFIX) and entry.is_dir(follow_symlinks=False):
                 _sweep_folder(Path(entry.path))
 
 

@@ -38,6 +38,7 @@ from clipcut.room import look_for_room, needs_of
 from clipcut.settings import Settings
 from clipcut.sources.twelvelabs_key import open_key_file
 from clipcut.user_folders import why_no_cache
+from clipcut.working import WORKING_FILE, without_folder
 
 if TYPE_CHECKING:
     from clipcut.network.fetch import Fetcher
@@ -57,6 +58,7 @@ class Render:
         trace_id: The trace that it belongs to, 32 hex digits; empty for none.
         traceback_place: Where the traceback of a bug will be, as ``error_text`` says it.
         tool: The FFmpeg in use, once it is known.
+        folder: The private work folder, once it is made.
         fetcher: The network, once it is open.
         output: The finished video, once it is in its place.
         failure: What ended the render as a whole; None if nothing did (yet).
@@ -71,6 +73,7 @@ class Render:
     trace_id: str = ""
     traceback_place: str = SHOWN_BY_V
     tool: Tool | None = None
+    folder: Path | None = None
     fetcher: "Fetcher | None" = None
     output: OutputFacts | None = None
     failure: BaseException | None = None
@@ -94,8 +97,8 @@ class Render:
                 if needs_network(self.job.plan):
                     nursery.start_soon(_load, "clipcut.sources.remote")
                 self.tool = await inspect_ffmpeg(path, found)
-            async with work_folder(self.job.work_parent) as folder:
-                await self._render(self.tool, folder, readers)
+            async with work_folder(self.job.work_parent) as self.folder:
+                await self._render(self.tool, self.folder, readers)
 
     async def _look_around(self) -> None:
         """Remove what killed renders left, and see that there is room."""
@@ -272,7 +275,10 @@ class Render:
             error = f"Ended by {signal.Signals(ended_by).name}; there is no new output."
             return RenderStatus.INTERRUPTED, 128 + ended_by, error
         if self.output is None and self.failure is not None:
-            return RenderStatus.FAILED, 1, one_line(error_text(self.failure, self.traceback_place))
+            words = one_line(error_text(self.failure, self.traceback_place))
+            if self.folder is not None:
+                words = without_folder(words, self.folder, WORKING_FILE)
+            return RenderStatus.FAILED, 1, words
         if self._has_placeholders():
             return RenderStatus.DEGRADED, 3, None
         return RenderStatus.COMPLETE, 0, None

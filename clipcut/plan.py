@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from clipcut.redact import redact_url
 from clipcut.timebase import frame_boundaries, sample_at
 from clipcut.timeline import Clip, Output, Soundtrack, Source, Timeline, TwelveLabs
 
@@ -145,6 +146,13 @@ def build_ladder(source: Source, base: Path) -> tuple[Rung, ...]:
         rungs.append(Rung(Method.LOCAL, _local_path(source.url, base)))
     rungs += [Rung(Method.LOCAL, _local_path(path, base)) for path in source.local or ()]
     return (*rungs, Rung(Method.PLACEHOLDER))
+
+
+def shown_source(location: str, method: Method) -> str | None:
+    """Return a rung's location as people may see it."""
+    if method is Method.PLACEHOLDER:
+        return None
+    return redact_url(location) if "://" in location else location
 
 
 def needs_network(plan: Plan) -> bool:

@@ -13,8 +13,8 @@ from typing import Any
 import attrs
 
 from clipcut import __version__
-from clipcut.plan import Method, Plan
-from clipcut.redact import redact, redact_url
+from clipcut.plan import Plan, shown_source
+from clipcut.redact import redact
 from clipcut.results import Attempt, ClipResult, RenderResult, SpanHashes, Status
 from clipcut.settings import Settings
 
@@ -47,13 +47,6 @@ def nearest_rank(values: Sequence[int], percent: int) -> int:
     """Return the nearest-rank percentile of whole numbers; 0 if there are none."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else 0
-
-
-def shown_source(location: str, method: Method) -> str | None:
-    """Return a rung's location as people may see it."""
-    if method is Method.PLACEHOLDER:
-        return None
-    return redact_url(location) if "://" in location else location
 
 
 def clip_stats(result: RenderResult, settings: Settings) -> dict[str, int]:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from clipcut.plan import Edit, Method, Plan, needs_network
+from clipcut.plan import Edit, Method, Plan, needs_network, shown_source
 from clipcut.planning import chosen_rung
 from clipcut.redact import redact
-from clipcut.report import shown_source, telling_attempt
+from clipcut.report import telling_attempt
 from clipcut.results import ClipResult, RenderResult, Status
 from clipcut.timebase import decimal_text, format_timecode
 

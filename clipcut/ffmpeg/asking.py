@@ -57,6 +57,15 @@ def paths_of(arguments: Sequence[object]) -> Iterator[Path]:
             yield argument.path
 
 
+def names_of(arguments: Sequence[object]) -> Iterator[str]:
+    """Yield what people call what a reader is given."""
+    for argument in arguments:
+        if isinstance(argument, MediaInfo):
+            yield argument.called
+        elif isinstance(argument, Path):
+            yield str(argument)
+
+
 def make_request(function: Callable[..., object], arguments: Sequence[object]) -> bytes:
     """Return the line that asks for a function."""
     asked = {"do": function_name(function), "with": [to_plain(argument) for argument in arguments]}

@@ -9,16 +9,18 @@ import contextlib
 import functools
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import attrs
 import trio
 
 from clipcut.errors import Reason, RenderError, SourceError
-from clipcut.ffmpeg.asking import Child, EndedError, make_request, open_reader, paths_of, reader_argv, take_answer
+from clipcut.ffmpeg.asking import Child, EndedError, make_request, names_of, open_reader, reader_argv, take_answer
 from clipcut.ffmpeg.need import UncoveredError
 from clipcut.ffmpeg.reader import FUNCTIONS, function_name
 from clipcut.ffmpeg.wire import RubbishError
+from clipcut.working import is_working_file
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,9 +83,10 @@ class Readers:
             await self._give_back(child, is_sound=is_sound)
 
     def _failure(self, arguments: Sequence[object], why: str) -> SourceError:
-        path = next(paths_of(arguments), "a file")
-        self.warn("source.reader_ended", f"{path} can't be read: {why}; a new reader takes over")
-        return SourceError(Reason.FFMPEG, f"{path} can't be read: {why}")
+        name = next(names_of(arguments), "a file")
+        shown = "a piece of a source" if is_working_file(Path(name)) else name
+        self.warn("source.reader_ended", f"{shown} can't be read: {why}; a new reader takes over")
+        return SourceError(Reason.FFMPEG, f"{name} can't be read: {why}")
 
     def start_one(self) -> None:
         """Have a reader started, if there may be another; until it is ready, others may be used."""

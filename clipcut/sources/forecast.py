@@ -8,7 +8,7 @@ import trio
 
 from clipcut.errors import Reason, SourceError
 from clipcut.events import Retry
-from clipcut.plan import Edit, Method
+from clipcut.plan import Edit, Method, shown_source
 from clipcut.redact import redact_url
 from clipcut.sources.file.index import Range, gaps, merged, parts
 from clipcut.sources.file.video import FileVideo
@@ -18,6 +18,7 @@ from clipcut.sources.segments.part import Span
 from clipcut.sources.segments.sample import sample_of
 from clipcut.sources.segments.stage import HEAD, Item
 from clipcut.sources.segments.video import SegmentedVideo
+from clipcut.working import naming
 
 
 @attrs.frozen(kw_only=True)
@@ -101,8 +102,10 @@ async def forecast(edits: Sequence[Edit], remote: Remote) -> Forecast:
             videos.setdefault(edit.clip.video_id, []).append(edit)
     for video_id, wanted in videos.items():
         video = remote.video(video_id, wanted[0].ladder[0])
+        location = shown_source(wanted[0].ladder[0].location, Method.REMOTE) or video_id
         try:
-            opened = await video.opened(_ignore)
+            with naming(remote.bench.folder, location):
+                opened = await video.opened(_ignore)
         except SourceError as exc:
             clips |= {edit.index: ClipForecast(reason=exc.reason, message=str(exc)) for edit in wanted}
             continue

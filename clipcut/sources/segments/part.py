@@ -188,11 +188,11 @@ class SegmentedPart:
         )
         try:
             info = await self.readers.run(probe, self._picture_file)
-        except SourceError as exc:
+        except SourceError:
             if self.picture.has_before and self.edit.clip.start - self.picture.chosen[0].begin < _BLIND:
                 self.picture.extend(Side.BEFORE)
                 return await self.info(told)
-            raise exc.renamed(self._picture_file, self.name) from exc
+            raise
         found = attrs.evolve(self._placed(info, origin), seams=seams)
         if isinstance(sound, list):
             found = attrs.evolve(found, audio=await self._sound_info(sound, found.video.zero))
@@ -228,10 +228,7 @@ class SegmentedPart:
         is_packed = kind is Kind.PACKED_AUDIO
         seams = await self._in_thread(functools.partial(seams_of, is_packed=is_packed), files)
         stamp = await self._in_thread(functools.partial(join, is_packed=is_packed), files, path)
-        try:
-            audio, begin = await self.readers.run(probe_sound, path)
-        except SourceError as exc:
-            raise exc.renamed(path, self.name) from exc
+        audio, begin = await self.readers.run(probe_sound, path)
         expected = zero + span.chosen[0].begin
         offset = Fraction(0)
         if is_packed:
