@@ -12,7 +12,7 @@ from typing import TypeVar
 import attrs
 import trio
 
-from clipcut.cut import remove_cut
+from clipcut.decode import remove_cut
 from clipcut.errors import RenderError, SourceError
 from clipcut.ffmpeg.argv import PCM_BYTES, sound_argv, soundtrack_argv
 from clipcut.ffmpeg.judge import Said, judge

@@ -5,8 +5,7 @@ A cut holds when FFmpeg met no error, every picture that the source has in the c
 """
 
 import contextlib
-import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from fractions import Fraction
 from functools import partial
@@ -18,6 +17,7 @@ import trio
 
 from clipcut.cache.identity import LocalIdentity, local_identity
 from clipcut.cache.shelf import Shelf
+from clipcut.decode import Decoder, OtherPicturesError, excerpt_files, remove_cut
 from clipcut.encoders import encoder_place
 from clipcut.errors import Reason, SourceError, raise_if_machine
 from clipcut.events import Listener, Stage, Told
@@ -41,15 +41,9 @@ from clipcut.smart import Why
 from clipcut.sources.resolve import LocalPart, Looks, Part, Remote, RenewedError
 from clipcut.splice import Splicer
 from clipcut.timeline import Output
-from clipcut.used import used_of
 from clipcut.working import naming, without_folder
 
 T = TypeVar("T")
-_PICTURE = re.compile(rb"frame:\d+ +pts:(-?\d+) ")
-
-
-class _OtherPicturesError(SourceError):
-    """What came out of the decoder aren't the pictures that the packets tell of; no error was met."""
 
 
 class Cutter(Protocol):
@@ -98,6 +92,7 @@ class FFmpegCutter:
     shelf: Shelf | None = None
     copies: bool = False
     _splicer: Splicer | None = attrs.field(init=False, default=None)
+    _decoder: Decoder = attrs.field(init=False)
     _probes: Looks[MediaInfo] = attrs.field(init=False)
     _identities: Looks[LocalIdentity | None] = attrs.field(init=False)
     _hdr_told: set[str] = attrs.field(init=False, factory=set)
@@ -113,6 +108,16 @@ class FFmpegCutter:
         self._probes = Looks(self.probe)
         self._fills = Fills(self.output, self.folder, self.limits.threads, self._conform_placeholder)
         self._identities = Looks(partial(self._in_thread, local_identity))
+        self._decoder = Decoder(
+            ffmpeg=self.tool.path,
+            can_tone_map=self.tool.can_tone_map,
+            output=self.output,
+            folder=self.folder,
+            limits=self.limits,
+            encode=self._encode,
+            run=self._run,
+            excerpt=lambda *wanted: self.readers.run(make_excerpt, *wanted),
+        )
         if self.copies:
             self._splicer = Splicer(
                 ffmpeg=self.tool.path,
@@ -217,9 +222,9 @@ class FFmpegCutter:
                 return spliced
             why = spliced
         cut = await self._cut_part(LocalPart(edit, path, self._probes), Method.LOCAL, told)
-        return (self._with_why(cut, why),)
+        return tuple(self._with_why(piece, why) for piece in cut)
 
-    async def _cut_edge(self, edit: Edit, path: Path) -> CutFile:
+    async def _cut_edge(self, edit: Edit, path: Path) -> tuple[CutFile, ...]:
         return await self._cut_part(LocalPart(edit, path, self._probes), Method.LOCAL, lambda _: None)
 
     def _with_why(self, cut: CutFile, why: Why | None) -> CutFile:
@@ -228,13 +233,14 @@ class FFmpegCutter:
     async def _cut_remote(self, remote: Remote, edit: Edit, rung: Rung, told: Told) -> tuple[CutFile, ...]:
         self.listener.clip_stage(edit, rung.method, Stage.FETCH)
         pieces: list[CutFile] = []
+        is_whole = False
         async with remote.parts(edit, rung, told) as media:
             try:
                 for part in media.parts:
-                    cut = await self._cut_part(part, rung.method, told)
-                    pieces.append(self._with_why(cut, Why.REMOTE))
+                    pieces += [self._with_why(cut, Why.REMOTE) for cut in await self._cut_part(part, rung.method, told)]
+                is_whole = True
             finally:
-                if len(pieces) < len(media.parts):
+                if not is_whole:
                     for piece in pieces:
                         remove_cut(piece)
             if self.shelf is not None and media.identity is not None:
@@ -274,16 +280,16 @@ class FFmpegCutter:
             )
             self.listener.warning("source.tone_mapped" if can else "source.not_tone_mapped", f"{info.called} {words}")
 
-    async def _cut_part(self, part: Part, method: Method, told: Told) -> CutFile:
-        with _excerpt_files(self.folder / part.edit.stem) as path:
+    async def _cut_part(self, part: Part, method: Method, told: Told) -> tuple[CutFile, ...]:
+        with excerpt_files(self.folder / part.edit.stem) as path:
             return await self._cut_excerpt(part, method, told, path)
 
-    async def _cut_excerpt(self, part: Part, method: Method, told: Told, path: Path) -> CutFile:
+    async def _cut_excerpt(self, part: Part, method: Method, told: Told, path: Path) -> tuple[CutFile, ...]:
         info, excerpt = await self._excerpt(part, method, told, path)
         if excerpt.is_odd and not excerpt.places:
             return await self._cut_numbered(part, method, told, path)
         try:
-            return await self._decode(part.edit, method, info, excerpt)
+            return await self._decoder.decode(part.edit, method, info, excerpt)
         except SourceError as exc:
             failure = exc
             if exc.reason is not Reason.UNDECODABLE:
@@ -293,10 +299,10 @@ class FFmpegCutter:
             # really damaged fails again.
             info, excerpt = await self._excerpt(part, method, told, path, before=excerpt.keyframe)
             try:
-                return await self._decode(part.edit, method, info, excerpt)
+                return await self._decoder.decode(part.edit, method, info, excerpt)
             except SourceError as exc:
                 failure = exc
-        if not isinstance(failure, _OtherPicturesError) or excerpt.places:
+        if not isinstance(failure, OtherPicturesError) or excerpt.places:
             raise failure
         return await self._cut_numbered(part, method, told, path)
 
@@ -304,10 +310,10 @@ class FFmpegCutter:
         """Tell whether it is known of a source that its packets don't tell of its pictures."""
         return info.video.is_untimed or info.called in self._numbered
 
-    async def _cut_numbered(self, part: Part, method: Method, told: Told, path: Path) -> CutFile:
+    async def _cut_numbered(self, part: Part, method: Method, told: Told, path: Path) -> tuple[CutFile, ...]:
         """Cut from a source whose packets don't say which pictures there are, or when they are shown."""
         info, excerpt = await self._excerpt(part, method, told, path, is_numbered=True)
-        cut = await self._decode(part.edit, method, info, excerpt)
+        cut = await self._decoder.decode(part.edit, method, info, excerpt)
         self._numbered.add(info.called)
         return cut
 
@@ -339,29 +345,6 @@ class FFmpegCutter:
                 raise SourceError(Reason.UNDECODABLE, f"{info.called} has no picture in the clip's range")
             return info, excerpt
 
-    async def _decode(self, edit: Edit, method: Method, info: MediaInfo, excerpt: Excerpt) -> CutFile:
-        """Decode an excerpt, conform it, and see that every picture in the clip's range came out of the decoder."""
-        wanted = build.plan_cut(edit, info.video, excerpt).pictures
-        found: list[int] = []
-
-        def note(line: bytes) -> None:
-            if match := _PICTURE.match(line):
-                found.append(int(match[1]))
-
-        def argv(targets: build.Targets) -> list[str]:
-            return build.cut_argv(
-                self.tool.path, edit, info, excerpt, self.output, targets, tone_map=self.tool.can_tone_map
-            )
-
-        cut = await self._encode(edit, method, info.called, argv, note)
-        if found != list(wanted):
-            counts = f"{len(wanted)} pictures in the clip's range, and {len(set(wanted) & set(found))} of them came out"
-            words = f"{info.called} has {counts} of the decoder ({len(found)} in all)"
-            if sorted(found) == list(wanted):
-                words = f"{info.called}: the pictures in the clip's range came out of the decoder in another order"
-            raise _OtherPicturesError(Reason.UNDECODABLE, words)
-        return attrs.evolve(cut, used=used_of(info, excerpt.pictures[0], excerpt.pictures[-1]))
-
     async def _fill(self, edit: Edit) -> CutFile:
         """Fill a slot with the placeholder clip; if that is missing or broken, with plain black and silence."""
         asset = self.placeholder()
@@ -389,6 +372,7 @@ class FFmpegCutter:
         source: str,
         argv: Callable[[build.Targets], list[str]],
         note: Callable[[bytes], object],
+        listen: Callable[[str], object] = lambda _: None,
     ) -> CutFile:
         """Run FFmpeg in an encoder place, and prove that it did what was asked: no error, exactly the slot's frames."""
         video, sound = self.folder / f"{edit.stem}.mov", self.folder / f"{edit.stem}.pcm"
@@ -401,7 +385,8 @@ class FFmpegCutter:
             parameters=OURS if self.copies else 0,
         )
         tell, unfinished = partial(self.listener.clip_stage, edit, method), self.unfinished()
-        said = await self._run(argv(targets), note, encoder_place(self.limits, tell, unfinished=unfinished))
+        place = encoder_place(self.limits, tell, unfinished=unfinished)
+        said = await self._run(argv(targets), note, place, listen)
         judge(said, source)
         self.listener.clip_stage(edit, method, Stage.CHECK)
         frames = await self._in_thread(count_frames, video, self.output.fps)
@@ -422,10 +407,21 @@ class FFmpegCutter:
             raise SourceError(Reason.FFMPEG, f"{source}: {words}")
         self._own = parameters
 
-    async def _run(self, argv: Sequence[str], on_stdout: Callable[[bytes], object], place: Place) -> Said:
+    async def _run(
+        self,
+        argv: Sequence[str],
+        on_stdout: Callable[[bytes], object],
+        place: Place,
+        listen: Callable[[str], object] = lambda _: None,
+    ) -> Said:
         said = Said()
+
+        def hear(line: str) -> None:
+            said.hear(line)
+            listen(line)
+
         try:
-            said.done = await run(argv, on_stdout=on_stdout, on_stderr=said.hear, place=place)
+            said.done = await run(argv, on_stdout=on_stdout, on_stderr=hear, place=place)
         except OSError as exc:
             raise_if_machine(exc)
             raise SourceError(Reason.FFMPEG, f"FFmpeg can't be started: {exc.strerror}") from exc
@@ -433,20 +429,3 @@ class FFmpegCutter:
 
     def _in_thread(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
         return trio.to_thread.run_sync(function, *args, limiter=self.limits.threads)
-
-
-@contextlib.contextmanager
-def _excerpt_files(path: Path) -> Iterator[Path]:
-    """See that an excerpt's files are gone in the end."""
-    try:
-        yield path
-    finally:
-        for suffix in (".video", ".sound"):
-            path.with_suffix(suffix).unlink(missing_ok=True)
-
-
-def remove_cut(cut: CutFile) -> None:
-    """Remove a piece's middle files, so that disk stays bounded however many clips there are."""
-    for path in (cut.video, cut.sound):
-        if path is not None:
-            path.unlink(missing_ok=True)

@@ -62,7 +62,7 @@ class Splicer:
     limits: Limits
     listener: Listener
     run: Callable[[list[str], Callable[[bytes], object], Place], Awaitable[Said]]
-    cut_edge: Callable[[Edit, Path], Awaitable[CutFile]]
+    cut_edge: Callable[[Edit, Path], Awaitable[tuple[CutFile, ...]]]
     copy: Callable[[MediaInfo, Wish, Need, int, Path, Path], Awaitable[Copied]]
     _known: Parameters = attrs.field(init=False, factory=Parameters)
     _slots: dict[Path, int] = attrs.field(init=False, factory=dict)
@@ -144,9 +144,9 @@ class Splicer:
         used = used_of(info, *copied.shown)
         pieces = [CutFile(self._path(edit, COPY, "mov"), None, copied.frames, 0, is_copied=True, used=used)]
         if copied.first:
-            pieces.insert(0, await self.cut_edge(edge_of(edit, fps, 0, copied.first, HEAD), info.path))
+            pieces[:0] = await self.cut_edge(edge_of(edit, fps, 0, copied.first, HEAD), info.path)
         if end < edit.slot.frames:
-            pieces.append(await self.cut_edge(edge_of(edit, fps, end, edit.slot.frames, TAIL), info.path))
+            pieces += await self.cut_edge(edge_of(edit, fps, end, edit.slot.frames, TAIL), info.path)
         samples = self._path(edit, COPY, "pcm")
         whole = attrs.evolve(pieces[0], sound=samples if sound is not None else None, samples=edit.slot.samples)
         return whole, *(attrs.evolve(piece, sound=None, samples=0) for piece in pieces[1:])

@@ -18,7 +18,9 @@ from clipcut.ffmpeg.need import Need
 from clipcut.ffmpeg.packets import EXCERPT_FORMATS
 from clipcut.ffmpeg.picture import conform_filters
 from clipcut.ffmpeg.probe import ALPHA_DECODERS, CODECS, INPUT_FORMATS, SOUND_FORMATS, MediaInfo, VideoInfo
+from clipcut.ffmpeg.shapes import SHOWINFO
 from clipcut.plan import Edit
+from clipcut.smart import limits_of
 from clipcut.timebase import decimal_text, round_half_up
 from clipcut.timeline import AudioProfile, Output, Soundtrack
 
@@ -32,6 +34,9 @@ _HOLE = "0.015"
 
 FFmpeg's own bound is 0.1 s: up to there, all that comes after a hole would be heard too early.
 """
+
+_AS_STORED = ("-fflags", "+nofillin")
+"""No decoding times are made up, which FFmpeg might believe more than the others."""
 
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 _MAX_BENDS = 3000
@@ -86,6 +91,12 @@ def need_of(edit: Edit, video: VideoInfo, fps: Fraction) -> Need:
     )
 
 
+def latest_pictures(edit: Edit, video: VideoInfo, fps: Fraction) -> list[int]:
+    """Return, for each frame of a slot, the latest time of the picture that it shows, in ticks of the source."""
+    start = video.zero + (0 if video.is_still else edit.clip.start)
+    return limits_of(start, fps, video.time_base, edit.slot.frames)
+
+
 def plan_cut(edit: Edit, video: VideoInfo, excerpt: Excerpt) -> CutPlan:
     """Choose ticks that are fine enough to say everything exactly, and move the clip's start to just before 0."""
     base = excerpt.time_base.denominator
@@ -109,9 +120,9 @@ def decode_argv(ffmpeg: str, path: Path, formats: str) -> list[str]:
     return [*base_args(ffmpeg), *input_args(path, formats), "-map", "0:v:0", "-map", "0:a:0?", "-f", "framecrc", "-"]
 
 
-def base_args(ffmpeg: str) -> list[str]:
-    """Return how every command begins: the first error ends it."""
-    return [ffmpeg, "-nostdin", "-hide_banner", "-loglevel", "level+warning", "-xerror", "-y"]
+def base_args(ffmpeg: str, level: str = "warning") -> list[str]:
+    """Return how every command begins: the first error ends it, and ``level`` is the least that it tells of."""
+    return [ffmpeg, "-nostdin", "-nostats", "-hide_banner", "-loglevel", f"level+{level}", "-xerror", "-y"]
 
 
 def input_args(path: Path, formats: str) -> list[str]:
@@ -128,13 +139,14 @@ def _rate_text(fps: Fraction) -> str:
 
 
 def _chosen(cut: CutPlan, excerpt: Excerpt) -> list[str]:
-    """Leave only the pictures of the clip, and have a line written for each."""
+    """Leave only the pictures of the clip, have a line written for each, and two that say what it is."""
     half_tick = cut.rate // excerpt.time_base.denominator // 2
     return [
         f"settb=1/{cut.rate}",
         f"setpts=PTS-{cut.origin}",
         f"trim=start_pts={cut.pictures[0] - half_tick}:end_pts={cut.pictures[-1] + half_tick + 1}",
         *_without_hidden(cut, excerpt),
+        SHOWINFO,
         "metadata=mode=add:key=cut:value=1",
         "metadata=mode=print:file=-",
     ]
@@ -247,11 +259,13 @@ def cut_argv(
     targets: Targets,
     *,
     tone_map: bool = True,
+    heard: Edit | None = None,
 ) -> list[str]:
     """Return the command that cuts one clip from its excerpt and conforms it.
 
     It writes to standard output one line ``frame:… pts:…`` per picture that came out of the decoder within the clip,
-    before anything is repeated to fill a slot. ``tone_map`` tells whether this FFmpeg can map HDR to BT.709.
+    before anything is repeated to fill a slot, and to standard error what each is, for ``Shapes``. ``tone_map`` tells
+    whether this FFmpeg can map HDR to BT.709; ``heard`` is the edit whose sound is made, if it isn't the same.
     """
     cut = plan_cut(edit, info.video, excerpt)
     if excerpt.places:
@@ -265,15 +279,25 @@ def cut_argv(
         *_slot_frames(edit.slot.frames, output.fps),
         *conform_filters(info.video, output, tone_map=tone_map),
     ]
-    as_stored = ("-fflags", "+nofillin")  # times of decoding that FFmpeg makes up might count more than the others
-    argv = [*base_args(ffmpeg), "-copyts", "-noautorotate", *as_stored, *_decoder(info.video)]
-    argv += input_args(excerpt.video, EXCERPT_FORMATS)
-    argv += [*as_stored, *input_args(excerpt.sound, EXCERPT_FORMATS)] if excerpt.sound is not None else []
+    argv = [*base_args(ffmpeg, "info"), "-copyts", *_picture_input(info, excerpt)]
+    argv += [*_AS_STORED, *input_args(excerpt.sound, EXCERPT_FORMATS)] if excerpt.sound is not None else []
     argv += ["-filter_threads", "1"]
     argv += ["-map", "0:v:0", "-vf", ",".join(picture), *_encode_video(output, targets)]
     if excerpt.sound is not None:
-        argv += sound_of(edit, info, excerpt.sound_shift, output.audio, targets.sound)
+        argv += sound_of(heard or edit, info, excerpt.sound_shift, output.audio, targets.sound)
     return argv
+
+
+def look_argv(ffmpeg: str, edit: Edit, info: MediaInfo, excerpt: Excerpt) -> list[str]:
+    """Return the command that decodes a clip's pictures and says what each is, for ``Shapes``, and makes nothing."""
+    picture = _chosen(plan_cut(edit, info.video, excerpt), excerpt)
+    argv = [*base_args(ffmpeg, "info"), "-copyts", *_picture_input(info, excerpt), "-filter_threads", "1"]
+    argv += ["-map", "0:v:0", "-vf", ",".join(picture), "-fps_mode", "passthrough"]
+    return [*argv, "-c:v", "wrapped_avframe", "-f", "null", "-"]
+
+
+def _picture_input(info: MediaInfo, excerpt: Excerpt) -> list[str]:
+    return ["-noautorotate", *_AS_STORED, *_decoder(info.video), *input_args(excerpt.video, EXCERPT_FORMATS)]
 
 
 def _decoder(video: VideoInfo) -> list[str]:

@@ -41,6 +41,8 @@ class Excerpt:
         is_odd: Whether the source gives no time for some of its pictures.
         places: Where the times in the file with the pictures are only their places in the order in which they are
             shown: those of ``pictures``, in its own ticks. Empty where they are the source's times.
+        changes: Which of the pictures are keyframes that say otherwise how they are coded than those before, as
+            ``pictures``.
     """
 
     video: Path
@@ -52,6 +54,7 @@ class Excerpt:
     keyframe: Fraction
     is_odd: bool = False
     places: tuple[int, ...] = ()
+    changes: tuple[int, ...] = ()
 
 
 def _needed_pictures(pictures: list[int], need: Need, video: VideoInfo) -> tuple[int, ...]:
@@ -139,6 +142,7 @@ def _scan(
             video_shift=writers[video].shift,
             sound_shift=writers[audio].shift if audio is not None else Fraction(0),
             keyframe=search.keyframe,
+            changes=tuple(search.changes),
             is_odd=search.is_odd,
         )
         if search.rows is None:

@@ -9,6 +9,7 @@ from clipcut.errors import Reason, RenderError, SourceError
 from clipcut.ffmpeg.process import STALL_S, Completed
 
 _ERROR = re.compile(r"\[(?:error|fatal|panic)\] ")
+_TOLD = re.compile(r"(?:\[[^\]]* @ 0x[0-9a-f]+\] )*\[(?:info|verbose)\] ")
 _MOST_ERRORS = 50
 _HARMLESS = re.compile(r"mmco: unref short failure")
 """What a decoder says of references that lie before an open group of pictures; a lost picture says more than that."""
@@ -25,7 +26,9 @@ class Said:
     errors: list[str] = attrs.field(factory=list)
 
     def hear(self, line: str) -> None:
-        """Keep a line that tells of an error, if it is among the first few."""
+        """Keep a line that tells of an error, if it is among the first few; any other may quote anything."""
+        if _TOLD.match(line):
+            return
         if len(self.errors) < _MOST_ERRORS and _ERROR.search(line) and not _HARMLESS.search(line):
             self.errors.append(line)
 

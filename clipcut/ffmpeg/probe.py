@@ -52,6 +52,16 @@ _HEAD_PACKETS = 400
 
 
 @attrs.frozen(kw_only=True)
+class Stated:
+    """What a stream states of its pictures by itself, in FFmpeg's numbers; None for what it doesn't."""
+
+    aspect: Fraction | None
+    full_range: bool | None
+    matrix: int | None
+    transfer: int | None
+
+
+@attrs.frozen(kw_only=True)
 class VideoInfo:
     """A video stream.
 
@@ -75,6 +85,7 @@ class VideoInfo:
         orientation: How the picture lies; upright until it was asked for, with ``probe_shown``.
         crop: What the container cuts off, as it is coded; nothing until it was asked for.
         is_tagged: Whether more is said of the picture that a container may say of all: light levels, 3D; as above.
+        stated: What the stream itself states at its head, which its container may overrule; None if not asked for.
         has_alpha_layer: Whether what is transparent is coded beside the picture, as in WebM: only ``ALPHA_DECODERS``
             see it; as above.
         rate: Frames a second, on average; None if unknown.
@@ -101,6 +112,7 @@ class VideoInfo:
     is_tagged: bool = False
     has_alpha_layer: bool = False
     rate: Fraction | None = None
+    stated: Stated | None = None
 
     def shown_as(self, other: "VideoInfo") -> "VideoInfo":
         """Return what is known of it, and of how it is to be shown what is known of another piece of its source."""
@@ -110,6 +122,7 @@ class VideoInfo:
             crop=other.crop,
             is_tagged=other.is_tagged,
             has_alpha_layer=other.has_alpha_layer,
+            stated=other.stated,
             pixel_format=other.pixel_format if other.has_alpha_layer else self.pixel_format,
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from clipcut.errors import Reason, SourceError
 from clipcut.ffmpeg.disposable import disposable_test
+from clipcut.ffmpeg.heads import head_of
 from clipcut.ffmpeg.in_band import in_band
 from clipcut.ffmpeg.need import SOUND_LEAD, SOUND_MARGIN, SOUND_SKEW, Need, Side, UncoveredError
 from clipcut.ffmpeg.packets import PacketFiles
@@ -66,6 +67,9 @@ class Search:
         self._begins_hidden = False
         self._first: Fraction | None = None
         self._end: int | Fraction | None = None
+        self._head = b""
+        self.changes: list[int] = []
+        """Which pictures of the clip are keyframes that say otherwise how they are coded than those before them."""
         self.pictures: list[int] = []
         self.place: tuple[int, int] = (-1, -1)
         """Where in the file the excerpt's keyframe and the last video packet that was seen begin; -1 if unknown."""
@@ -167,6 +171,8 @@ class Search:
             self._begins_hidden = packet.is_discard
             self.place = (at, at)
         self.place = (self.place[0], max(self.place[1], at))
+        if packet.is_keyframe:
+            self._note_head(packet, pts)
         if packet.is_discard:
             self._take_hidden(packet)
             return
@@ -185,6 +191,13 @@ class Search:
         if pts <= self._last_tick:  # else it is needed only if a picture of the clip comes after it
             self._writers.write_all(self._later)
             self._later.clear()
+
+    def _note_head(self, packet: "Packet", pts: int) -> None:
+        head = head_of(self._codec, bytes(packet)) or self._head
+        is_other = packet.has_sidedata("new_extradata") or head != (self._head or head)
+        if is_other and self._keyframe is not None and self._keyframe < pts <= self._last_tick:
+            self.changes.append(pts)
+        self._head = head
 
     def _watch_clock(self, pts: int, dts: int) -> None:
         """Note where the source's clock begins again, or jumps while a picture of the clip is on display."""
@@ -216,6 +229,7 @@ class Search:
         self._keyframe = keyframe_pts
         self._later.clear()
         self.pictures.clear()
+        self.changes.clear()
         self._end = self._shown_tick = None
 
     def _note(self, packet: "Packet") -> None:

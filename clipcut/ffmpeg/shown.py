@@ -11,7 +11,8 @@ import attrs
 
 from clipcut.ffmpeg.crops import UNCROPPED, Crop, read_crops
 from clipcut.ffmpeg.orientation import Orientation, exif_orientation, orientation_of_matrix
-from clipcut.ffmpeg.probe import ALPHA_DECODERS, CODECS, MediaInfo, VideoInfo, open_media, probe
+from clipcut.ffmpeg.probe import ALPHA_DECODERS, CODECS, MediaInfo, Stated, VideoInfo, open_media, probe
+from clipcut.ffmpeg.pyav import exact
 from clipcut.ffmpeg.tags import first_picture, tags_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _ALPHA = 1
 _STILLS = ("mjpeg", "png", "webp")
 """Codecs whose every picture may bring EXIF."""
 
+_UNSTATED = 2
 _HARMLESS = ("A53_CC", "PANSCAN", "AFD", "FILM_GRAIN_PARAMS")
 """What no container says for a whole track."""
 
@@ -51,7 +53,18 @@ def _shown(path: Path, video: VideoInfo) -> VideoInfo:
         return video  # whoever decodes all of it says what is wrong
     data = tags_of(frame).data
     turned = orientation_of_matrix(data["DISPLAYMATRIX"]) if "DISPLAYMATRIX" in data else Orientation.UPRIGHT
-    return attrs.evolve(video, orientation=turned, is_tagged=any(name not in _HARMLESS for name in data))
+    is_tagged = any(name not in _HARMLESS for name in data)
+    return attrs.evolve(video, orientation=turned, is_tagged=is_tagged, stated=_stated(stream, frame))
+
+
+def _stated(stream: "VideoStream", frame: "VideoFrame") -> Stated:
+    span, _, transfer, matrix = tags_of(frame).colours
+    return Stated(
+        aspect=exact(stream.codec_context.sample_aspect_ratio),
+        full_range={1: False, 2: True}.get(span),
+        matrix=matrix if matrix != _UNSTATED else None,
+        transfer=transfer if transfer != _UNSTATED else None,
+    )
 
 
 def _crop(path: Path, video: VideoInfo, number: int) -> Crop:
