@@ -78,9 +78,9 @@ async def test_a_reader_gives_what_the_function_gives(tmp_path: Path) -> None:
         assert info == await some.run(probe, DEMO)
         assert probe_sound(DEMO) == await some.run(probe_sound, DEMO)
         assert read_index(DEMO) == await some.run(read_index, DEMO)
-        theirs = await some.run(make_excerpt, info, need, tmp_path / "theirs" / "a.x")
+        theirs = await some.run(make_excerpt, info, need, tmp_path / "theirs" / "a.x", False)
         with pytest.raises(SourceError, match=r"ends .* before the clip does") as caught:
-            await some.run(make_excerpt, info, late, tmp_path / "theirs" / "b.x")
+            await some.run(make_excerpt, info, late, tmp_path / "theirs" / "b.x", False)
 
     assert Reason.SHORT_SOURCE == caught.value.reason
     assert ours.sound is not None
@@ -95,7 +95,7 @@ async def test_a_reader_knows_which_bytes_are_there(tmp_path: Path) -> None:
     need = Need(first=Fraction(1), last=Fraction(4, 3), sound=None, end=Fraction(4, 3), tolerance=Fraction(0))
     async with open_readers(1, print) as some:
         with pytest.raises(UncoveredError):
-            await some.run(make_excerpt, info, need, tmp_path / "a.x")
+            await some.run(make_excerpt, info, need, tmp_path / "a.x", False)
 
 
 async def test_a_name_of_any_bytes_is_found(tmp_path: Path) -> None:
